@@ -1,0 +1,130 @@
+/**
+ * A batch is what one transaction writes: units from many callers, executed together or, after a failure, one by one.
+ */
+import { LaneFailed, OperationRejected } from "@holdfast/agents/CommitLog"
+import type * as Operation from "@holdfast/agents/Operation"
+import * as Either from "effect/Either"
+import type { Answer, BatchContext, OperationHandler } from "./OperationHandler.ts"
+import * as QueueRows from "./QueueRows.ts"
+import type { SqlPlan } from "./SqlPlan.ts"
+import { query, StatementFailure } from "./SqlPlan.ts"
+
+/** The operations of one `commit`: they are written all or not at all. */
+export type Unit = ReadonlyArray<Operation.Any>
+
+/** A unit's results, or why nothing of it was written. */
+export type UnitAnswer = Either.Either<ReadonlyArray<unknown>, unknown>
+
+/** What a batch came to: an answer per unit, and the queues whose waiting claimers should look again. */
+export interface BatchAnswer {
+  readonly answers: ReadonlyArray<UnitAnswer>
+  readonly awakened: ReadonlyArray<string>
+}
+
+/** The handlers of every operation a log knows, in the order in which a batch executes them. */
+export type Handlers = ReadonlyMap<string, OperationHandler<Operation.Any>>
+
+/** The handlers of a record, in its order. Each is only ever given operations of its own tag. */
+export const handlersByTag = (record: Readonly<Record<string, unknown>>): Handlers =>
+  new Map(Object.entries(record)) as ReadonlyMap<string, unknown> as Handlers
+
+/** Where an operation stands in that order; within a batch a lane's operations must not go back in it. */
+export const rankOf = (handlers: Handlers, op: Operation.Any): number =>
+  Array.from(handlers.keys()).indexOf(op._tag)
+
+/**
+ * Executes all units with as few statements as they have kinds of operation. `null` where a unit of several operations
+ * was refused: then the transaction must be rolled back and the units executed one by one.
+ */
+export function* together(
+  handlers: Handlers,
+  node: string,
+  units: ReadonlyArray<Unit>
+): SqlPlan<BatchAnswer | null> {
+  const context: BatchContext = { node, queues: QueueRows.make() }
+  const answers = yield* executeKinds(handlers, context, units.flat())
+  const unitAnswers = units.map((unit) => unitAnswer(unit, answers))
+  if (units.some((unit, index) => unit.length > 1 && unitAnswers[index]?._tag === "Left")) return null
+  yield* QueueRows.flush(context.queues)
+  return { answers: unitAnswers, awakened: QueueRows.awakened(context.queues) }
+}
+
+/**
+ * Executes each unit in a savepoint of its own. One that the database cannot execute is rejected alone, and with it
+ * every later unit that has an operation in one of its lanes.
+ */
+export function* oneByOne(
+  handlers: Handlers,
+  node: string,
+  units: ReadonlyArray<Unit>
+): SqlPlan<BatchAnswer> {
+  const failedLanes = new Map<string, string>()
+  const answers: Array<UnitAnswer> = []
+  const awakened = new Set<string>()
+  for (const unit of units) {
+    const failed = unit.find((op) => failedLanes.has(op.lane))
+    if (failed !== undefined) {
+      answers.push(Either.left(laneFailed(failed.lane, failedLanes.get(failed.lane) ?? "")))
+      unit.forEach((op) => failedLanes.set(op.lane, failedLanes.get(failed.lane) ?? ""))
+      continue
+    }
+    const context: BatchContext = { node, queues: QueueRows.make() }
+    const answer = yield* inSavepoint(handlers, context, unit)
+    if (Either.isLeft(answer) && answer.left instanceof OperationRejected) {
+      for (const op of unit) failedLanes.set(op.lane, answer.left.detail)
+    }
+    if (Either.isRight(answer)) QueueRows.awakened(context.queues).forEach((queue) => awakened.add(queue))
+    answers.push(answer)
+  }
+  return { answers, awakened: Array.from(awakened) }
+}
+
+/** The failure of a unit whose lane has failed before it. */
+export const laneFailed = (lane: string, detail: string): LaneFailed => new LaneFailed({ lane, detail })
+
+function* inSavepoint(handlers: Handlers, context: BatchContext, unit: Unit): SqlPlan<UnitAnswer> {
+  yield* query("SAVEPOINT unit")
+  const answer = yield* attempt(handlers, context, unit)
+  if (Either.isLeft(answer)) yield* query("ROLLBACK TO unit")
+  yield* query("RELEASE unit")
+  return answer
+}
+
+function* attempt(handlers: Handlers, context: BatchContext, unit: Unit): SqlPlan<UnitAnswer> {
+  try {
+    const answers = yield* executeKinds(handlers, context, unit)
+    yield* QueueRows.flush(context.queues)
+    return unitAnswer(unit, answers)
+  } catch (error) {
+    if (!(error instanceof StatementFailure)) throw error
+    const op = unit[0]
+    return Either.left(
+      new OperationRejected({ operation: op?._tag ?? "", lane: op?.lane ?? "", detail: error.detail })
+    )
+  }
+}
+
+function* executeKinds(
+  handlers: Handlers,
+  context: BatchContext,
+  ops: Unit
+): SqlPlan<ReadonlyMap<Operation.Any, Answer<Operation.Any>>> {
+  const answers = new Map<Operation.Any, Answer<Operation.Any>>()
+  for (const [tag, handler] of handlers) {
+    const kind = ops.filter((op) => op._tag === tag)
+    if (kind.length === 0) continue
+    const given = yield* handler(kind, context)
+    kind.forEach((op, index) => {
+      const answer = given[index]
+      if (answer !== undefined) answers.set(op, answer)
+    })
+  }
+  return answers
+}
+
+const unitAnswer = (unit: Unit, answers: ReadonlyMap<Operation.Any, Answer<Operation.Any>>): UnitAnswer =>
+  Either.all(unit.map((op) => answers.get(op) ?? unknown(op)))
+
+const unknown = (op: Operation.Any): Answer<Operation.Any> => {
+  throw new Error(`No handler answered the operation ${op._tag}`)
+}
