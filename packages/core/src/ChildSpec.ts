@@ -1,0 +1,171 @@
+/**
+ * A child specification says what a supervised child runs, what follows when it ends, and how long it may take to stop.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+import type { Decision, RestartKind, Verdict } from "./RestartDecision.ts"
+import { decide } from "./RestartDecision.ts"
+
+/** The time a child may take to stop when its specification names none: 5 seconds. **Source** OTP `supervisor`. */
+export const defaultShutdown: Duration.Duration = Duration.seconds(5)
+
+/** Is an error that can be decided on: it has a `_tag`. */
+export interface Tagged {
+  readonly _tag: string
+}
+
+/**
+ * Specifies a child. `E` are the typed failures it may escalate, `R` what it needs beside its own `Scope`.
+ * Made by {@link child}.
+ */
+export interface ChildSpec<out Id extends string, out E, out R> {
+  readonly id: Id
+  readonly restart: RestartKind
+  readonly shutdown: Duration.Duration
+  /** Runs the child once, in a scope that is closed before the run ends. */
+  readonly start: (ready: Effect.Effect<void>) => Effect.Effect<unknown, Tagged, R>
+  /** Decides what follows the end of a run. */
+  readonly decide: (exit: Exit.Exit<unknown, Tagged>) => Verdict<E>
+}
+
+/** Is a child's program, or one that says itself when it has started. */
+export type Start<A, E, R> = Effect.Effect<A, E, R> | WithReady<A, E, R>
+
+/** Is a program made from the effect by which it says that it has started. Made by {@link withReady}. */
+export interface WithReady<out A, out E, out R> {
+  readonly _tag: "WithReady"
+  readonly program: (ready: Effect.Effect<void>) => Effect.Effect<A, E, R>
+}
+
+/** Holds one decision, or a function to one, for each tag in `E`. */
+export type Decisions<E> = {
+  readonly [T in Extract<E, Tagged>["_tag"]]:
+    | Decision
+    | ((error: Extract<E, { readonly _tag: T }>) => Decision)
+}
+
+/**
+ * Is the `onFailure` option a child with the failures `E` must have: total, with no tag too many.
+ *
+ * TypeScript looks at it a first time before it has inferred `E` and `R`, both `unknown` then, where the program is
+ * built in place by a function that is dual. It must not refuse that early.
+ */
+export type OnFailure<E, R, D> = IsAny<E & R> extends false
+  ? unknown extends E & R ? { readonly onFailure?: unknown } : Decided<E, D>
+  : Decided<E, D>
+
+/** Picks the failures of `E` that the decisions `D` may escalate. */
+export type Escalated<E, D> = E extends Tagged
+  ? E["_tag"] extends keyof D ? "escalate" extends Outcome<D[E["_tag"]]> ? E : never : never
+  : never
+
+/** Picks the typed failures that a child of the specification may escalate. */
+export type EscalatedBy<Spec> = Spec extends ChildSpec<string, infer E, unknown> ? E : never
+
+/** Picks what a child of the specification needs. */
+export type RequiredBy<Spec> = Spec extends ChildSpec<string, unknown, infer R> ? R : never
+
+/**
+ * Makes a child's program from the effect `ready`. The child counts as started once the program has run it, and the
+ * children after it are started only then: a program that never does holds them back until it ends for good.
+ */
+export const withReady = <A, E, R>(
+  program: (ready: Effect.Effect<void>) => Effect.Effect<A, E, R>
+): WithReady<A, E, R> => ({ _tag: "WithReady", program })
+
+/**
+ * Specifies a child.
+ *
+ * - `start`: the child's program. A `Scope` it uses is its own, closed before the child is started again. The child
+ *   counts as started when its fiber runs, or when it says so (see {@link withReady}).
+ * - `restart`: `permanent` by default.
+ * - `shutdown`: how long the child may take to stop after it was interrupted. 5 seconds by default; `infinity` waits
+ *   for as long as it takes, `immediate` for nothing that takes time.
+ * - `onFailure`: a {@link Decision} for each tag of the program's typed failures, or a function from the failure to
+ *   one. Refused where a tag is missing, unknown, or not a literal. A function that throws ends the supervisor with
+ *   that defect.
+ *
+ * @example
+ * ```ts
+ * import * as Supervisor from "@holdfast/core/Supervisor"
+ * import * as Data from "effect/Data"
+ * import type * as Effect from "effect/Effect"
+ *
+ * class Busy extends Data.TaggedError("Busy")<{}> {}
+ * class BadConfig extends Data.TaggedError("BadConfig")<{}> {}
+ * declare const poll: Effect.Effect<never, Busy | BadConfig>
+ *
+ * export const poller = Supervisor.child({
+ *   id: "poller",
+ *   start: poll,
+ *   onFailure: { Busy: Supervisor.restartAfter("1 second"), BadConfig: "escalate" }
+ * })
+ * ```
+ */
+export function child<
+  const Id extends string,
+  A,
+  E,
+  R,
+  const D extends Decisions<E> = {} & Decisions<E>
+>(
+  options: {
+    readonly id: Id
+    readonly start: Start<A, E, R>
+    readonly restart?: RestartKind
+    readonly shutdown?: Duration.DurationInput | "infinity" | "immediate"
+  } & OnFailure<E, NoInfer<R>, D>
+): ChildSpec<Id, Escalated<E, D>, Exclude<R, Scope.Scope>>
+export function child(options: {
+  readonly id: string
+  readonly start: Start<unknown, Tagged, Scope.Scope>
+  readonly restart?: RestartKind
+  readonly shutdown?: Duration.DurationInput | "infinity" | "immediate"
+  readonly onFailure?: ErasedDecisions
+}): ChildSpec<string, Tagged, never> {
+  const { id, onFailure = {}, restart = "permanent", shutdown = defaultShutdown, start } = options
+  const decideFailure = (error: Tagged) => decisionOn(id, onFailure, error)
+  return {
+    id,
+    restart,
+    shutdown: shutdownDuration(shutdown),
+    start: (ready) =>
+      Effect.scoped(
+        Effect.isEffect(start) ? Effect.zipRight(ready, start) : Effect.suspend(() => start.program(ready))
+      ),
+    decide: (exit) => decide(restart, decideFailure, exit)
+  }
+}
+
+// internal
+
+type IsAny<T> = 0 extends 1 & T ? true : false
+
+type Decided<E, D> = IsAny<E> extends true
+  ? { readonly onFailure: { readonly "the error type is any; name its errors first": never } }
+  : [E] extends [never] ? { readonly onFailure?: never }
+  : [Untagged<E>] extends [never] ? { readonly onFailure: D & NoExtra<D, Extract<E, Tagged>["_tag"]> }
+  : { readonly onFailure: { readonly "every error needs a literal _tag; map this one first": Untagged<E> } }
+
+type Untagged<E> = E extends { readonly _tag: infer T extends string } ? string extends T ? E : never : E
+
+type NoExtra<D, Tags extends PropertyKey> = { readonly [Extra in Exclude<keyof D, Tags>]: never }
+
+type Outcome<D> = D extends (error: never) => infer Chosen ? Chosen : D
+
+const shutdownDuration = (shutdown: Duration.DurationInput | "infinity" | "immediate"): Duration.Duration => {
+  if (shutdown === "infinity") return Duration.infinity
+  return shutdown === "immediate" ? Duration.zero : Duration.decode(shutdown)
+}
+
+type ErasedDecisions = Readonly<Record<string, Decision | ((error: Tagged) => Decision)>>
+
+const decisionOn = (id: string, onFailure: ErasedDecisions, error: Tagged): Decision => {
+  const decision = onFailure[error._tag]
+  if (decision === undefined) {
+    throw new Error(`Child "${id}" failed with "${error._tag}", which its type does not name`)
+  }
+  return typeof decision === "function" ? decision(error) : decision
+}

@@ -1,0 +1,3 @@
+export * as ProcessMarker from "./ProcessMarker.ts"
+export * as ProcessTable from "./ProcessTable.ts"
+export * as SystemCommand from "./SystemCommand.ts"
