@@ -5,8 +5,9 @@ export default defineConfig({
   resolve: { conditions: ["@holdfast/source", "module", "node"] },
   test: {
     include: ["test/**/*.test.ts"],
+    globalSetup: ["test/support/globalSetup.ts"],
     sequence: { concurrent: true },
-    testTimeout: 30_000,
-    hookTimeout: 30_000
+    testTimeout: 60_000,
+    hookTimeout: 60_000
   }
 })

@@ -128,19 +128,7 @@ const putQueue = (state: MemoryTasks, op: TaskOperation.PutQueue): Applied => {
 
 const enqueue = (state: MemoryTasks, op: TaskOperation.EnqueueTasks): Applied => {
   const queue = queueOf(state, op.queue)
-  let next = setQueue(state, queue)
-  for (const task of op.tasks) {
-    if (HashMap.has(next.sequences, key(op.queue, task.id))) continue
-    const sequence = next.sequence + 1
-    next = { ...next, sequence, sequences: HashMap.set(next.sequences, key(op.queue, task.id), sequence) }
-    next = replace(next, null, {
-      ...task,
-      ...fresh,
-      queue: op.queue,
-      sequence,
-      enqueuedAtMillis: op.nowMillis
-    })
-  }
+  const next = op.tasks.reduce((tasks, task) => add(tasks, op, task), setQueue(state, queue))
   const size = Queue.unfinished(queueOf(next, op.queue))
   const enqueued = next.sequence - state.sequence
   if (queue.sizeMax !== null && enqueued > 0 && size > queue.sizeMax) {
@@ -149,6 +137,14 @@ const enqueue = (state: MemoryTasks, op: TaskOperation.EnqueueTasks): Applied =>
     )
   }
   return done(next, { enqueued, duplicates: op.tasks.length - enqueued })
+}
+
+const add = (state: MemoryTasks, op: TaskOperation.EnqueueTasks, task: Task.NewTask): MemoryTasks => {
+  if (HashMap.has(state.sequences, key(op.queue, task.id))) return state
+  const sequence = state.sequence + 1
+  const sequences = HashMap.set(state.sequences, key(op.queue, task.id), sequence)
+  const added = { ...task, ...fresh, queue: op.queue, sequence, enqueuedAtMillis: op.nowMillis }
+  return replace({ ...state, sequence, sequences }, null, added)
 }
 
 const fresh = {

@@ -1,5 +1,6 @@
 export * as CommitLog from "./CommitLog.ts"
 export * as Encoded from "./Encoded.ts"
+export * as FaultyCommitLog from "./FaultyCommitLog.ts"
 export * as Memory from "./Memory.ts"
 export * as MemoryTasks from "./MemoryTasks.ts"
 export * as Operation from "./Operation.ts"

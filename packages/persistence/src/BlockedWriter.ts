@@ -5,7 +5,7 @@
 import { ProcessMarker, ProcessTable } from "@holdfast/core/node"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
-import * as process from "node:process"
+import process from "node:process"
 import * as NodeRows from "./NodeRows.ts"
 import type { SqliteConnection } from "./SqliteConnection.ts"
 import * as Sqlite from "./SqliteConnection.ts"

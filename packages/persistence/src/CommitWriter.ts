@@ -144,7 +144,8 @@ const transact = (
       stopped = "fenced"
       return Sqlite.rollback
     }
-    answer = yield* Batch[attempt.mode](config.handlers, identity.id, attempt.units)
+    const execute = attempt.mode === "together" ? Batch.together : Batch.oneByOne
+    answer = yield* execute(config.handlers, identity.id, attempt.units)
     return answer ?? Sqlite.rollback
   })
   switch (ended._tag) {

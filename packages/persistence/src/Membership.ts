@@ -4,7 +4,7 @@
  */
 import { ProcessTable } from "@holdfast/core/node"
 import * as os from "node:os"
-import * as process from "node:process"
+import process from "node:process"
 import * as FileLock from "./FileLock.ts"
 import type { NodeIdentity } from "./NodeRows.ts"
 import { StorageFailure } from "./StorageFailure.ts"

@@ -1,0 +1,39 @@
+/**
+ * The `--failed` file: the inputs of failed tasks, in the form in which they were given.
+ */
+import type { StorageError } from "@holdfast/agents/CommitLog"
+import type { TaskStore } from "@holdfast/agents/TaskStore"
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import * as Failure from "../Failure.ts"
+import * as BatchTask from "./BatchTask.ts"
+import type { Prepared } from "./Prepare.ts"
+
+const pageSize = 500
+
+/** Writes the file as a whole, in place of what was there. */
+export const write = (
+  file: string,
+  prepared: Prepared,
+  store: TaskStore["Type"]
+): Effect.Effect<void, StorageError | Failure.Failure> =>
+  Effect.gen(function*() {
+    const indices = new Set<number>()
+    let after = 0
+    while (true) {
+      const tasks = yield* store.tasks({ queue: prepared.name, status: "dead", after, limit: pageSize })
+      for (const task of tasks) indices.add((yield* BatchTask.resultLine(task)).index)
+      after = tasks.at(-1)?.sequence ?? after
+      if (tasks.length < pageSize) break
+    }
+    const lines = prepared.input.tasks.flatMap(({ index, value }) =>
+      indices.has(index) ? [prepared.input.format === "lines" ? String(value) : JSON.stringify(value)] : []
+    )
+    yield* Effect.try({
+      try: () => {
+        fs.writeFileSync(`${file}.tmp`, lines.map((line) => `${line}\n`).join(""))
+        fs.renameSync(`${file}.tmp`, file)
+      },
+      catch: (error) => Failure.file(file, error)
+    })
+  })
