@@ -1,0 +1,62 @@
+/**
+ * Commands per second: `holdfast batch` beside `xargs -P`, GNU parallel with a job log, and a bare Node loop of `spawn`,
+ * each running `/bin/true` once per input line, two at a time.
+ */
+import { spawn, spawnSync } from "node:child_process"
+import { writeFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import type { Contestant } from "./Measure.ts"
+
+const count = 1_000
+const holdfast = fileURLToPath(new URL("../packages/cli/bin/holdfast.js", import.meta.url))
+const loop = fileURLToPath(new URL("spawn-loop.js", import.meta.url))
+
+/** The contestants; GNU parallel takes part where it is installed. */
+export const contestants = (directory: string): ReadonlyArray<Contestant> => {
+  const input = `${directory}/input.txt`
+  writeFileSync(input, Array.from({ length: count }, (_, index) => `${index}\n`).join(""))
+  let runs = 0
+  const script = (name: string, text: () => string): Contestant => ({
+    name,
+    run: () => execute("/bin/sh", ["-c", text()])
+  })
+  return [
+    {
+      name: "holdfast batch",
+      run: () =>
+        execute(process.execPath, [
+          holdfast,
+          "batch",
+          input,
+          "--db",
+          `${directory}/batch-${runs++}.db`,
+          "--concurrency",
+          "2",
+          "--",
+          "/bin/true"
+        ])
+    },
+    { name: "bare Node spawn loop", run: () => execute(process.execPath, [loop, String(count)]) },
+    script("xargs -P2", () => `xargs -n1 -P2 /bin/true < ${input}`),
+    ...(spawnSync("parallel", ["--version"]).status === 0
+      ? [
+        script(
+          "GNU parallel -j2 with a job log",
+          () => `parallel --will-cite -j2 --joblog ${directory}/joblog-${runs++} /bin/true {} < ${input}`
+        )
+      ]
+      : [])
+  ]
+}
+
+const execute = (command: string, args: ReadonlyArray<string>): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"] })
+    let errors = ""
+    child.stderr.on("data", (text) => (errors += text))
+    child.on("error", reject)
+    child.on(
+      "close",
+      (code) => (code === 0 ? resolve(count) : reject(new Error(`${command} ended with ${code}: ${errors}`)))
+    )
+  })

@@ -1,0 +1,80 @@
+/**
+ * `npm run bench [NAME...]`: prints a table and writes `bench/out/results.json`.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { availableParallelism, cpus, tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import * as batch from "./batch.ts"
+import * as commitLog from "./commit-log.ts"
+import type { Contestant, Figure } from "./Measure.ts"
+import { race, ratio } from "./Measure.ts"
+import * as tasks from "./tasks.ts"
+
+interface Bench {
+  readonly title: string
+  readonly unit: string
+  readonly contestants: (directory: string) => ReadonlyArray<Contestant>
+  /** Our contestant, its peer, and the ratio we want at the least. */
+  readonly wanted: ReadonlyArray<readonly [string, string, number]>
+}
+
+const benches: Readonly<Record<string, Bench>> = {
+  "commit-log": {
+    title: "Commit log: task rows written",
+    unit: "rows/s",
+    contestants: commitLog.contestants,
+    wanted: [["commit log, 1024 producers, 1 row per unit", "@effect/sql, statement by statement", 5]]
+  },
+  tasks: {
+    title: "Tasks claimed, run and settled",
+    unit: "tasks/s",
+    contestants: tasks.contestants,
+    wanted: []
+  },
+  batch: {
+    title: "/bin/true per input line, two at a time",
+    unit: "commands/s",
+    contestants: batch.contestants,
+    wanted: [
+      ["holdfast batch", "GNU parallel -j2 with a job log", 1],
+      ["holdfast batch", "bare Node spawn loop", 0.8]
+    ]
+  }
+}
+
+const rounds = 5
+const out = fileURLToPath(new URL("out/", import.meta.url))
+
+const print = (line: string): void => void process.stdout.write(`${line}\n`)
+
+const run = async (bench: Bench): Promise<ReadonlyArray<Figure>> => {
+  const directory = mkdtempSync(join(tmpdir(), "holdfast-bench-"))
+  try {
+    const figures = await race(rounds, bench.contestants(directory))
+    const whole = (value: number) => Math.round(value).toLocaleString("en")
+    print(`\n## ${bench.title}\n\n| | ${bench.unit} | least - most |\n|---|---:|---:|`)
+    for (const { least, median, most, name } of figures) {
+      print(`| ${name} | ${whole(median)} | ${whole(least)} - ${whole(most)} |`)
+    }
+    for (const [name, peer, least] of bench.wanted) {
+      print(`\n${name} : ${peer} = ${ratio(figures, name, peer).toFixed(2)} (wanted: at least ${least})`)
+    }
+    return figures
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+const wanted = process.argv.slice(2)
+const results: Record<string, ReadonlyArray<Figure>> = {}
+print(
+  `Node ${process.version}, ${availableParallelism()} x ${
+    cpus()[0]?.model ?? "unknown"
+  }, medians of ${rounds} rounds in turn`
+)
+for (const [name, bench] of Object.entries(benches)) {
+  if (wanted.length === 0 || wanted.includes(name)) results[name] = await run(bench)
+}
+mkdirSync(out, { recursive: true })
+writeFileSync(join(out, "results.json"), `${JSON.stringify(results, null, 2)}\n`)
