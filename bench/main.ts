@@ -1,5 +1,5 @@
 /**
- * `npm run bench [NAME...]`: prints a table and writes `bench/out/results.json`.
+ * `npm run bench [NAME...]`: prints tables and writes `bench/out/results.json`; run whole, also `docs/benchmarks.md`.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { availableParallelism, cpus, tmpdir } from "node:os"
@@ -46,7 +46,12 @@ const benches: Readonly<Record<string, Bench>> = {
 const rounds = 5
 const out = fileURLToPath(new URL("out/", import.meta.url))
 
-const print = (line: string): void => void process.stdout.write(`${line}\n`)
+const lines: Array<string> = []
+
+const print = (line: string): void => {
+  lines.push(line)
+  process.stdout.write(`${line}\n`)
+}
 
 const run = async (bench: Bench): Promise<ReadonlyArray<Figure>> => {
   const directory = mkdtempSync(join(tmpdir(), "holdfast-bench-"))
@@ -78,3 +83,14 @@ for (const [name, bench] of Object.entries(benches)) {
 }
 mkdirSync(out, { recursive: true })
 writeFileSync(join(out, "results.json"), `${JSON.stringify(results, null, 2)}\n`)
+if (wanted.length === 0) {
+  const report = [
+    "# Benchmarks",
+    "",
+    "The output of `npm run bench`; figures of one run are comparable with each other only.",
+    "",
+    ...lines,
+    ""
+  ]
+  writeFileSync(fileURLToPath(new URL("../docs/benchmarks.md", import.meta.url)), report.join("\n"))
+}
