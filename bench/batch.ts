@@ -20,21 +20,35 @@ export const contestants = (directory: string): ReadonlyArray<Contestant> => {
     name,
     run: () => execute("/bin/sh", ["-c", text()])
   })
+  const batch = (file: string): Promise<number> =>
+    execute(process.execPath, [
+      holdfast,
+      "batch",
+      input,
+      "--db",
+      file,
+      "--concurrency",
+      "2",
+      "--",
+      "/bin/true"
+    ])
   return [
+    { name: "holdfast batch", run: () => batch(`${directory}/batch-${runs++}.db`) },
     {
-      name: "holdfast batch",
-      run: () =>
-        execute(process.execPath, [
-          holdfast,
-          "batch",
-          input,
-          "--db",
-          `${directory}/batch-${runs++}.db`,
-          "--concurrency",
-          "2",
-          "--",
-          "/bin/true"
-        ])
+      name: "holdfast batch, beside two `tasks list --json` a second",
+      run: async () => {
+        const file = `${directory}/batch-${runs++}.db`
+        const listing = setInterval(
+          () =>
+            spawn(process.execPath, [holdfast, "tasks", "list", "--json", "--db", file], { stdio: "ignore" }),
+          500
+        )
+        try {
+          return await batch(file)
+        } finally {
+          clearInterval(listing)
+        }
+      }
     },
     { name: "bare Node spawn loop", run: () => execute(process.execPath, [loop, String(count)]) },
     script("xargs -P2", () => `xargs -n1 -P2 /bin/true < ${input}`),

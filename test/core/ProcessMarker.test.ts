@@ -76,7 +76,7 @@ describe("ProcessMarker", () => {
   it.scopedLive("leaves none of a family that still grows", () =>
     Effect.gen(function*() {
       const { env, marker } = yield* freshMarker
-      const script = "i=0; while [ $i -lt 200 ]; do setsid sleep 1000 & i=$((i + 1)); done; wait"
+      const script = "i=0; while [ $i -lt 500 ]; do setsid sleep 1000 & i=$((i + 1)); done; wait"
       const family = yield* Effect.fork(SystemCommand.shell({ script, env }))
       yield* eventually(() => markedPids(marker).length > 5)
       expect(yield* ProcessMarker.killMarked(marker)).toBeGreaterThan(5)

@@ -18,7 +18,10 @@ export interface ChildScript {
   readonly BadConfig: Exclude<Decision, object>
 }
 
-/** Children under one_for_one, with the restarts they may make in 5 seconds, and how they end one after the other. */
+/**
+ * Children under one_for_one, with the restarts they may make in 5 seconds, and how they end one after the
+ * other.
+ */
 export interface Script {
   readonly maxRestarts: number
   readonly children: ReadonlyArray<ChildScript>

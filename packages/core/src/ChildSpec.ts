@@ -1,5 +1,6 @@
 /**
- * A child specification says what a supervised child runs, what follows when it ends, and how long it may take to stop.
+ * A child specification says what a supervised child runs, what follows when it ends, and how long it may
+ * take to stop.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -8,7 +9,10 @@ import type * as Scope from "effect/Scope"
 import type { Decision, RestartKind, Verdict } from "./RestartDecision.ts"
 import { decide } from "./RestartDecision.ts"
 
-/** The time a child may take to stop when its specification names none: 5 seconds. **Source** OTP `supervisor`. */
+/**
+ * The time a child may take to stop when its specification names none: 5 seconds. **Source** OTP
+ * `supervisor`.
+ */
 export const defaultShutdown: Duration.Duration = Duration.seconds(5)
 
 /** Is an error that can be decided on: it has a `_tag`. */
@@ -49,8 +53,8 @@ export type Decisions<E> = {
 /**
  * Is the `onFailure` option a child with the failures `E` must have: total, with no tag too many.
  *
- * TypeScript looks at it a first time before it has inferred `E` and `R`, both `unknown` then, where the program is
- * built in place by a function that is dual. It must not refuse that early.
+ * TypeScript looks at it a first time before it has inferred `E` and `R`, both `unknown` then, where the
+ * program is built in place by a function that is dual. It must not refuse that early.
  */
 export type OnFailure<E, R, D> = IsAny<E & R> extends false
   ? unknown extends E & R ? { readonly onFailure?: unknown } : Decided<E, D>
@@ -68,8 +72,9 @@ export type EscalatedBy<Spec> = Spec extends ChildSpec<string, infer E, unknown>
 export type RequiredBy<Spec> = Spec extends ChildSpec<string, unknown, infer R> ? R : never
 
 /**
- * Makes a child's program from the effect `ready`. The child counts as started once the program has run it, and the
- * children after it are started only then: a program that never does holds them back until it ends for good.
+ * Makes a child's program from the effect `ready`. The child counts as started once the program has run it,
+ * and the children after it are started only then: a program that never does holds them back until it ends
+ * for good.
  */
 export const withReady = <A, E, R>(
   program: (ready: Effect.Effect<void>) => Effect.Effect<A, E, R>
@@ -78,14 +83,15 @@ export const withReady = <A, E, R>(
 /**
  * Specifies a child.
  *
- * - `start`: the child's program. A `Scope` it uses is its own, closed before the child is started again. The child
- *   counts as started when its fiber runs, or when it says so (see {@link withReady}).
+ * - `start`: the child's program. A `Scope` it uses is its own, closed before the child is started again. The
+ *   child counts as started when its fiber runs, or when it says so (see {@link withReady}).
  * - `restart`: `permanent` by default.
- * - `shutdown`: how long the child may take to stop after it was interrupted. 5 seconds by default; `infinity` waits
- *   for as long as it takes, `immediate` for nothing that takes time.
- * - `onFailure`: a {@link Decision} for each tag of the program's typed failures, or a function from the failure to
- *   one. Refused where a tag is missing, unknown, or not a literal. A function that throws ends the supervisor with
- *   that defect.
+ * - `shutdown`: how long the child may take to stop after it was interrupted. 5 seconds by default;
+ *   `infinity` waits for as long as it takes, `immediate` for nothing that takes time.
+ * - `onFailure`: a {@link Decision} for each tag of the program's typed failures, or a function from the
+ *   failure to one. Refused where a tag is missing, unknown, or not a literal. A function that throws ends
+ *   the supervisor with that defect. A function beside a `start` that is built in place by a dual function
+ *   (`Effect.delay(program, "1 second")`) has to name the type of its parameter.
  *
  * @example
  * ```ts

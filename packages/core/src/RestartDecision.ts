@@ -1,5 +1,6 @@
 /**
- * A restart decision: what a supervisor does about a child that has ended, as a pure function of how it ended.
+ * A restart decision: what a supervisor does about a child that has ended, as a pure function of how it
+ * ended.
  */
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
@@ -7,8 +8,8 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 
 /**
- * Says when a child that ended is started again. It governs success, defects and interruption; a typed failure is
- * governed by the child's `onFailure` alone.
+ * Says when a child that ended is started again. It governs success, defects and interruption; a typed
+ * failure is governed by the child's `onFailure` alone.
  *
  * `permanent`: always. `transient`: unless it succeeded. `temporary`: never.
  *
@@ -24,8 +25,9 @@ export interface RestartAfter {
 }
 
 /**
- * Is what follows a typed failure of a child: start it again, at once or after a delay; leave it stopped; or end the
- * supervisor with that failure, which is then in the error type of `Supervisor.make` and `Supervisor.await`.
+ * Is what follows a typed failure of a child: start it again, at once or after a delay; leave it stopped; or
+ * end the supervisor with that failure, which is then in the error type of `Supervisor.make` and
+ * `Supervisor.await`.
  */
 export type Decision = "restart" | "stop" | "escalate" | RestartAfter
 
@@ -52,7 +54,8 @@ export const exitClass = <A, E>(exit: Exit.Exit<A, E>): ExitClass => {
 }
 
 /**
- * Decides what follows an exit. Of several typed failures (a parallel cause) the first in the cause is decided on.
+ * Decides what follows an exit. Of several typed failures (a parallel cause) the first in the cause is
+ * decided on.
  */
 export const decide = <A, E>(
   restart: RestartKind,

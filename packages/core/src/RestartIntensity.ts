@@ -15,8 +15,8 @@ export interface RestartIntensity {
 export type RestartTimes = ReadonlyArray<number>
 
 /**
- * Says that a child needed a restart when its supervisor had made all that its intensity allows: `restarts` within
- * `periodMillis`. `lastCause` is how the child ended, rendered.
+ * Says that a child needed a restart when its supervisor had made all that its intensity allows: `restarts`
+ * within `periodMillis`. `lastCause` is how the child ended, rendered.
  *
  * Remedy: mend what ends the child, raise `maxRestarts`, or decide `restartAfter` on its failures.
  */
@@ -32,19 +32,24 @@ export class RestartIntensityExceeded
   override get message(): string {
     const { child, lastCause, periodMillis, restarts, supervisor } = this
     const [summary = ""] = lastCause.split("\n", 1)
-    return `Supervisor "${supervisor}" gave up on child "${child}" after ${restarts} restarts in ${periodMillis} ms`
+    const limit = `${restarts} restarts in ${periodMillis} ms`
+    return `Supervisor "${supervisor}" gave up on child "${child}" after ${limit}`
       + (summary === "" ? "" : `: ${summary}`)
   }
 }
 
-/** The restarts a supervisor may make within its period when it names no other number. **Source** Elixir `Supervisor`. */
+/**
+ * The restarts a supervisor may make within its period when it names no other number. **Source** Elixir
+ * `Supervisor`.
+ */
 export const defaultMaxRestarts = 3
 
 /** The period a supervisor counts its restarts in when it names no other. **Source** Elixir `Supervisor`. */
 export const defaultPeriod: Duration.Duration = Duration.seconds(5)
 
 /**
- * Makes a restart intensity. Throws on a `maxRestarts` that is no natural number and on a period that is not positive.
+ * Makes a restart intensity. Throws on a `maxRestarts` that is no natural number and on a period that is not
+ * positive.
  */
 export const unsafeMake = (
   maxRestarts: number = defaultMaxRestarts,
@@ -59,10 +64,11 @@ export const unsafeMake = (
 }
 
 /**
- * Decides on one more restart at `atMillis`: the times that count from then on, or none when it is one too many.
+ * Decides on one more restart at `atMillis`: the times that count from then on, or none when it is one too
+ * many.
  *
- * A restart made exactly a period ago still counts. What counts no longer is dropped, so at most `maxRestarts` times
- * are held.
+ * A restart made exactly a period ago still counts. What counts no longer is dropped, so at most
+ * `maxRestarts` times are held.
  *
  * **Source** OTP `supervisor`, `add_restart`.
  */

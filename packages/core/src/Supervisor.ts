@@ -1,6 +1,6 @@
 /**
- * A supervisor runs children in a scope: starts them in order, restarts those that end as their specifications say,
- * and stops them in reverse order when its scope closes or when it gives up.
+ * A supervisor runs children in a scope: starts them in order, restarts those that end as their
+ * specifications say, and stops them in reverse order when its scope closes or when it gives up.
  */
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -44,13 +44,14 @@ export interface Options<Spec> {
 export interface Supervisor<out E = never> {
   readonly name: string
   /**
-   * Waits until the supervisor has ended and stopped its children. Succeeds when its scope was closed, fails when it
-   * gave up, dies when a decision function of a child threw.
+   * Waits until the supervisor has ended and stopped its children. Succeeds when its scope was closed, fails
+   * when it gave up, dies when a decision function of a child threw.
    */
   readonly await: Effect.Effect<void, RestartIntensityExceeded | E>
   /**
-   * The events of the supervisor, beginning with the latest 256 before the subscription, ending when the supervisor
-   * has. A subscriber more than 256 events behind misses the oldest; it never delays the supervisor.
+   * The events of the supervisor, beginning with the latest 256 before the subscription, ending when the
+   * supervisor has. A subscriber more than 256 events behind misses the oldest; it never delays the
+   * supervisor.
    */
   readonly events: Stream.Stream<SupervisorEvent>
   /** The children in the order in which they are started, with those that are not to be started again. */
@@ -58,22 +59,22 @@ export interface Supervisor<out E = never> {
 }
 
 /**
- * Starts a supervisor, which runs until its scope closes. Succeeds when every child has started or is not to be;
- * fails when the supervisor gave up before that. Dies on a child id used twice, on a `maxRestarts` that is no natural
- * number, and on a period that is not positive.
+ * Starts a supervisor, which runs until its scope closes. Succeeds when every child has started or is not to
+ * be; fails when the supervisor gave up before that. Dies on a child id used twice, on a `maxRestarts` that
+ * is no natural number, and on a period that is not positive.
  *
  * - `name`: names the supervisor in events and errors. `supervisor` by default.
  * - `children`: started in this order, each when the one before it has started; stopped in reverse.
  * - `maxRestarts`, `period`: one restart more than this within the period ends the supervisor with
- *   {@link RestartIntensityExceeded}. 3 in 5 seconds by default. Restarts of all children count, by every decision,
- *   at the time of the decision.
+ *   {@link RestartIntensityExceeded}. 3 in 5 seconds by default. Restarts of all children count, by every
+ *   decision, at the time of the decision.
  *
  * A child is stopped by interrupting it. One that has not ended when its shutdown timeout is over is reported
- * (`ChildAbandoned`) and left behind, so that the others are stopped too. A child that somebody else interrupts ended
- * abnormally: it is restarted unless it is temporary.
+ * (`ChildAbandoned`) and left behind, so that the others are stopped too. A child that somebody else
+ * interrupts ended abnormally: it is restarted unless it is temporary.
  *
- * **Source** OTP `supervisor`. Different from there: a child that ends while it is being started is treated as one
- * that ends later.
+ * **Source** OTP `supervisor`. Different from there: a child that ends while it is being started is treated
+ * as one that ends later.
  *
  * @example
  * ```ts
@@ -84,7 +85,7 @@ export interface Supervisor<out E = never> {
  *   const supervisor = yield* Supervisor.make({
  *     strategy: "one_for_one",
  *     children: [
- *       Supervisor.child({ id: "heartbeat", start: Effect.forever(Effect.delay(Effect.log("alive"), "1 second")) })
+ *       Supervisor.child({ id: "beat", start: Effect.forever(Effect.delay(Effect.log("on"), "1 second")) })
  *     ]
  *   })
  *   yield* supervisor.await
@@ -117,8 +118,9 @@ export function make<E, R>(
 }
 
 /**
- * Starts a supervisor with the layer and stops it with it. The tag names the supervisor and the failures it may end
- * with; the program awaits it to end with it. Options, failures and defects are those of {@link make}.
+ * Starts a supervisor with the layer and stops it with it. The tag names the supervisor and the failures it
+ * may end with; the program awaits it to end with it. Options, failures and defects are those of
+ * {@link make}.
  *
  * @example
  * ```ts

@@ -1,6 +1,7 @@
 /**
- * A supervisor event says what happened to one child, or that the supervisor has ended. Times are in milliseconds;
- * `atMillis` is since the epoch. A `cause` is rendered for people, and empty where nothing went wrong.
+ * A supervisor event says what happened to one child, or that the supervisor has ended. Times are in
+ * milliseconds; `atMillis` is since the epoch. A `cause` is rendered for people, and empty where nothing went
+ * wrong.
  */
 import type { ExitClass, Verdict } from "./RestartDecision.ts"
 
@@ -52,7 +53,10 @@ export interface ChildStopped {
   readonly tookMillis: number
 }
 
-/** Says that a child did not stop within its shutdown timeout and was left to end by itself, still interrupted. */
+/**
+ * Says that a child did not stop within its shutdown timeout and was left to end by itself, still
+ * interrupted.
+ */
 export interface ChildAbandoned {
   readonly _tag: "ChildAbandoned"
   readonly supervisor: string

@@ -3,6 +3,7 @@
  * bounded time, and nothing of it left running.
  */
 import type * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -162,38 +163,41 @@ export const inheritedEnvironment: Effect.Effect<Environment> = Effect.sync(() =
 
 // internal
 
+/** Listens before it returns: a fiber may yield at any step, and Node reports what no listener hears by crashing. */
 const start = (
   options: CommandOptions,
   elapsedMillis: () => number
 ): Effect.Effect<RunningCommand, CommandError> => {
   const maxOutputBytes = options.maxOutputBytes ?? defaults.maxOutputBytes
   if (!isOutputBound(maxOutputBytes)) return Effect.fail(outputBoundOutOfRange(options))
-  return Effect.flatMap(spawn(options), (child) => {
-    if (child.pid === undefined) return awaitSpawnError(options, child)
+  try {
+    const child = spawn(options)
+    if (child.pid === undefined) return emittedFailure(options, child)
     const running = new RunningCommand(child, child.pid, maxOutputBytes, elapsedMillis)
     child.stdin?.end(options.stdin)
     return Effect.succeed(running)
-  })
-}
-
-const spawn = (options: CommandOptions): Effect.Effect<ChildProcess.ChildProcess, CommandError> => {
-  try {
-    return Effect.succeed(ChildProcess.spawn(options.command, options.args ?? [], {
-      cwd: options.cwd,
-      env: options.env,
-      detached: true,
-      stdio: [options.stdin === undefined ? "ignore" : "pipe", "pipe", "pipe"]
-    }))
   } catch (cause) {
     return failStart(options, cause)
   }
 }
 
-/** Most reasons not to start are thrown; a missing file, a permission and exhaustion are emitted a tick later. */
-const awaitSpawnError = (options: CommandOptions, child: ChildProcess.ChildProcess) =>
-  Effect.async<never, CommandError>((resume) => {
-    child.once("error", (error) => resume(failStart(options, error)))
+const spawn = (options: CommandOptions): ChildProcess.ChildProcess =>
+  ChildProcess.spawn(options.command, options.args ?? [], {
+    cwd: options.cwd,
+    env: options.env,
+    detached: true,
+    stdio: [options.stdin === undefined ? "ignore" : "pipe", "pipe", "pipe"]
   })
+
+/** Most reasons not to start are thrown; a missing file, a permission and exhaustion are emitted a tick later. */
+const emittedFailure = (
+  options: CommandOptions,
+  child: ChildProcess.ChildProcess
+): Effect.Effect<never, CommandError> => {
+  const failure = Deferred.unsafeMake<never, CommandError>(FiberId.none)
+  child.once("error", (error) => Deferred.unsafeDone(failure, failStart(options, error)))
+  return Deferred.await(failure)
+}
 
 /** Waits for the end or the timeout; answers whether it was the timeout that ended a command still running. */
 const awaitEnd = (

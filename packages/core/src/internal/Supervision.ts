@@ -1,5 +1,6 @@
 /**
- * Supervision is the work of a supervisor's fiber: it takes one message after the other and alone writes the state.
+ * Supervision is the work of a supervisor's fiber: it takes one message after the other and alone writes the
+ * state.
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
@@ -29,7 +30,9 @@ interface Child<E, R> {
   changedAtMillis: number
 }
 
-/** `run` is how often the child had been restarted when the run began: the start of an earlier run is stale. */
+/**
+ * `run` is how often the child had been restarted when the run began: the start of an earlier run is stale.
+ */
 interface Started<E, R> {
   readonly _tag: "Started"
   readonly child: Child<E, R>
@@ -123,7 +126,8 @@ const handleNext = <E, R>(state: State<E, R>): Effect.Effect<void, GaveUp<E>, R>
     (message) => message._tag === "Started" ? onStarted(state, message) : onExited(state, message)
   )
 
-// A daemon, for neither a parent fiber nor a scope would leave a child behind that does not stop. `stopAll` ends it.
+// A daemon, for neither a parent fiber nor a scope would leave a child behind that does not stop. `stopAll`
+// ends it.
 const startChild = <E, R>(state: State<E, R>, child: Child<E, R>, delay: Duration.Duration) =>
   Effect.gen(function*() {
     const run = child.restarts
