@@ -1,7 +1,7 @@
 import * as FileLock from "@holdfast/persistence/FileLock"
 import * as FileSystem from "node:fs"
 import * as Path from "node:path"
-import * as Process from "node:process"
+import Process from "node:process"
 
 /**
  * `hold FILE` takes a lock, says whether it did, and stays.

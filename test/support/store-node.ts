@@ -1,18 +1,18 @@
 import { CommitLog } from "@holdfast/agents/CommitLog"
-import * as TaskOperation from "@holdfast/agents/TaskOperation"
+import type { ClaimedTask } from "@holdfast/agents/Task"
 import { ProcessMarker, SystemCommand } from "@holdfast/core/node"
-import * as Command from "@holdfast/persistence/Command"
 import * as Sqlite from "@holdfast/persistence/Sqlite"
-import type { SqliteConnection } from "@holdfast/persistence/SqliteConnection"
-import * as Connection from "@holdfast/persistence/SqliteConnection"
+import Database from "better-sqlite3"
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Option from "effect/Option"
 import * as ChildProcess from "node:child_process"
-import * as Process from "node:process"
+import Process from "node:process"
+import * as StoreTasks from "./store-tasks.ts"
+import type { Executed } from "./watched-connection.ts"
+import { openWatched, tasksWritten } from "./watched-connection.ts"
 
 /**
  * A node of a store in a process of its own. It joins at once, does what its parent asks over IPC, and reports each time
@@ -24,7 +24,9 @@ export interface StoreNodeOptions {
   readonly filename: string
   readonly leaseMillis?: number
   readonly deadlineMillis?: number
-  /** What it does to itself before the COMMIT of the n-th transaction that writes tasks. */
+  /** Whether it gives up the rights of root, where it has them, before it opens the store. */
+  readonly unprivileged?: boolean
+  /** What it does to itself before the COMMIT of its n-th transaction that writes tasks. */
   readonly signalBeforeCommit?: { readonly signal: "SIGSTOP" | "SIGKILL"; readonly nth: number }
 }
 
@@ -41,46 +43,34 @@ export interface StoreNodeRequests {
   }
   readonly claim: {
     readonly in: { readonly queue: string; readonly limit: number }
-    readonly out: ReadonlyArray<{
-      readonly id: string
-      readonly node: string
-      readonly sequence: number
-      readonly activation: number
-      readonly attempt: number
-    }>
+    readonly out: ReadonlyArray<ClaimedTask>
   }
   readonly complete: {
-    readonly in: { readonly queue: string; readonly sequence: number; readonly activation: number }
-    readonly out: null
+    readonly in: Pick<ClaimedTask, "queue" | "sequence" | "activation">
+    readonly out: void
   }
-  readonly submit: { readonly in: { readonly queue: string }; readonly out: string }
   /** Starts a shell script marked for a node, and yields its pid. */
   readonly startMarked: {
     readonly in: { readonly node: string; readonly script: string }
     readonly out: number
   }
   /** Closes the layer; the process then ends by itself. */
-  readonly close: { readonly in: Record<string, never>; readonly out: null }
+  readonly close: { readonly in: Record<string, never>; readonly out: void }
 }
 
 const options = JSON.parse(Process.argv[2] ?? "{}") as StoreNodeOptions
 
-const signalling = (connection: SqliteConnection): SqliteConnection => {
-  let touched = false
-  return {
-    ...connection,
-    execute: (statement) => {
-      if (statement.sql === "BEGIN IMMEDIATE") touched = false
-      if (/\b(UPDATE|INTO) tasks\b/.test(statement.sql)) touched = true
-      if (statement.sql === "COMMIT" && touched) beforeCommit()
-      return connection.execute(statement)
-    }
-  }
+/** What is loaded on first use is loaded before; afterwards this user may not be allowed to. */
+if (options.unprivileged === true && Process.getuid?.() === 0) {
+  new Database(":memory:").close()
+  Process.setgid?.(65_534)
+  Process.setuid?.(65_534)
 }
 
 let commits = 0
 
-const beforeCommit = () => {
+const signalSelf = (statements: ReadonlyArray<Executed>) => {
+  if (tasksWritten(statements) === 0) return
   commits += 1
   const { signalBeforeCommit } = options
   if (signalBeforeCommit?.nth === commits) Process.kill(Process.pid, signalBeforeCommit.signal)
@@ -90,7 +80,7 @@ const runtime = ManagedRuntime.make(Sqlite.layerWith({
   filename: options.filename,
   ...(options.leaseMillis === undefined ? {} : { lease: options.leaseMillis }),
   ...(options.deadlineMillis === undefined ? {} : { deadline: options.deadlineMillis })
-}, (filename) => signalling(Connection.open(filename))))
+}, openWatched(signalSelf)))
 
 const send = (message: unknown) => void Process.send?.(message)
 
@@ -105,46 +95,13 @@ type Requests = {
 }
 
 const requests: Requests = {
-  enqueue: ({ attemptsMax = 3, ids, payload = "null", queue }) =>
-    Effect.gen(function*() {
-      const log = yield* CommitLog
-      const nowMillis = yield* Clock.currentTimeMillis
-      const task = { priority: 0, notBeforeMillis: 0, attemptsMax, payload }
-      const tasks = ids.map((id) => ({ ...task, id }))
-      const [{ enqueued }] = yield* log.commit([TaskOperation.enqueueTasks({ queue, tasks, nowMillis })])
-      return enqueued
-    }),
-  claim: ({ limit, queue }) =>
-    Effect.gen(function*() {
-      const log = yield* CommitLog
-      const nowMillis = yield* Clock.currentTimeMillis
-      const [{ tasks }] = yield* log.commit([TaskOperation.claimTasks({ queue, limit, nowMillis })])
-      return tasks.map(({ activation, attempt, id, node, sequence }) => ({
-        activation,
-        attempt,
-        id,
-        node,
-        sequence
-      }))
-    }),
-  complete: ({ activation, queue, sequence }) =>
-    Effect.gen(function*() {
-      const log = yield* CommitLog
-      const nowMillis = yield* Clock.currentTimeMillis
-      const settlement = { _tag: "Completed", outcome: `{"_tag":"Success","value":"null"}` } as const
-      yield* log.commit([
-        TaskOperation.settleTask({ queue, sequence, activation, settlement, nowMillis })
-      ])
-      return null
-    }),
-  submit: ({ queue }) => Command.submit(options.filename, { _tag: "RetryTasks", queue, id: null }),
+  enqueue: ({ ids, queue, ...options }) => StoreTasks.enqueue(queue, ids, options),
+  claim: ({ limit, queue }) => StoreTasks.claim(queue, limit),
+  complete: StoreTasks.complete,
   startMarked: ({ node, script }) =>
-    Effect.map(SystemCommand.inheritedEnvironment, (env) => {
-      const child = ChildProcess.spawn("/bin/sh", ["-c", script], {
-        env: ProcessMarker.mark(env, node),
-        stdio: "ignore",
-        detached: true
-      })
+    Effect.map(SystemCommand.inheritedEnvironment, (environment) => {
+      const env = ProcessMarker.mark(environment, node)
+      const child = ChildProcess.spawn("/bin/sh", ["-c", script], { env, stdio: "ignore", detached: true })
       child.unref()
       return child.pid ?? 0
     }),
@@ -152,7 +109,6 @@ const requests: Requests = {
     Effect.sync(() => {
       Process.removeAllListeners("disconnect")
       setImmediate(() => void runtime.dispose().then(() => Process.disconnect()))
-      return null
     })
 }
 

@@ -7,6 +7,8 @@ import * as ChildProcess from "node:child_process"
 import * as FileSystem from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
+import Process from "node:process"
+import * as Readline from "node:readline"
 import { fileURLToPath } from "node:url"
 import { eventually, readIfPresent } from "./command-processes.ts"
 import type { StoreNodeOptions, StoreNodeRequests } from "./store-node.ts"
@@ -30,7 +32,7 @@ export class RemoteError extends Data.TaggedError("RemoteError")<{
 export interface StoreNode {
   readonly pid: number
   /** Completes when it has joined the store. */
-  readonly joined: Effect.Effect<null, RemoteError>
+  readonly joined: Effect.Effect<void, RemoteError>
   readonly ask: <K extends keyof StoreNodeRequests>(
     method: K,
     argument: StoreNodeRequests[K]["in"]
@@ -49,11 +51,68 @@ export const nodeArguments = ["--import", "tsx", "--conditions=@holdfast/source"
 
 /** The command line of a fixture. */
 export const fixtureCommand = (name: string, ...args: ReadonlyArray<string>): ReadonlyArray<string> => [
-  process.execPath,
+  Process.execPath,
   ...nodeArguments,
   fixture(name),
   ...args
 ]
+
+/** A fixture that runs, and writes lines. */
+export interface RunningFixture {
+  readonly pid: number
+  /** Its next line; waits for it. */
+  readonly line: Effect.Effect<string>
+  readonly signal: (signal: NodeJS.Signals) => Effect.Effect<void>
+  /** Completes with the signal that ended it, or its exit code. */
+  readonly exited: Effect.Effect<NodeJS.Signals | number>
+}
+
+/** Starts a fixture, which is killed when the scope closes. */
+export const startFixture = (name: string, ...args: ReadonlyArray<string>) =>
+  startProcess(fixtureCommand(name, ...args))
+
+/** Starts a program that writes lines, which is killed when the scope closes. */
+export const startProcess = (
+  command: ReadonlyArray<string>
+): Effect.Effect<RunningFixture, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { child, exited } = yield* spawn(command, ["ignore", "pipe", "inherit"])
+    const lines = yield* Queue.unbounded<string>()
+    if (child.stdout !== null) {
+      Readline.createInterface(child.stdout).on("line", (line) => Queue.unsafeOffer(lines, line))
+    }
+    return {
+      pid: child.pid ?? 0,
+      line: Queue.take(lines),
+      signal: (signal) => Effect.asVoid(Effect.sync(() => child.kill(signal))),
+      exited
+    }
+  })
+
+/** Runs a fixture to its end and yields its one line; fails on a bad exit. */
+export const runFixture = (
+  name: string,
+  ...args: ReadonlyArray<string>
+): Effect.Effect<string, RemoteError> =>
+  Effect.scoped(Effect.gen(function*() {
+    const running = yield* startFixture(name, ...args)
+    const line = yield* Effect.raceFirst(running.line, died(running.exited))
+    const how = yield* running.exited
+    return how === 0 ? line : yield* died(Effect.succeed(how))
+  }))
+
+const spawn = (command: ReadonlyArray<string>, stdio: ChildProcess.StdioOptions) =>
+  Effect.gen(function*() {
+    const [file = "", ...args] = command
+    const exited = yield* Deferred.make<NodeJS.Signals | number>()
+    const child = yield* Effect.acquireRelease(
+      Effect.sync(() => ChildProcess.spawn(file, args, { stdio })),
+      (child) => Effect.zipRight(Effect.sync(() => child.kill("SIGKILL")), Deferred.await(exited))
+    )
+    // "close" comes when its last line was read, too.
+    child.once("close", (code, signal) => Deferred.unsafeDone(exited, Effect.succeed(signal ?? code ?? -1)))
+    return { child, exited: Deferred.await(exited) }
+  })
 
 /** A directory that is gone when the scope closes. */
 export const temporaryDirectory = Effect.acquireRelease(
@@ -70,13 +129,8 @@ export const startNode = (
   wrap: (command: ReadonlyArray<string>) => ReadonlyArray<string> = (command) => command
 ): Effect.Effect<StoreNode, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const [file = "", ...args] = wrap(fixtureCommand("store-node.ts", JSON.stringify(options)))
-    const exited = yield* Deferred.make<NodeJS.Signals | number>()
-    const child = yield* Effect.acquireRelease(
-      Effect.sync(() => ChildProcess.spawn(file, args, { stdio: ["ignore", "inherit", "inherit", "ipc"] })),
-      (child) => Effect.zipRight(Effect.sync(() => child.kill("SIGKILL")), Deferred.await(exited))
-    )
-    child.once("exit", (code, signal) => Deferred.unsafeDone(exited, Effect.succeed(signal ?? code ?? -1)))
+    const command = wrap(fixtureCommand("store-node.ts", JSON.stringify(options)))
+    const { child, exited } = yield* spawn(command, ["ignore", "inherit", "inherit", "ipc"])
     return converse(child, exited)
   })
 
@@ -90,7 +144,7 @@ type Message = { readonly fenced: string } | ({ readonly id: number } & Answer)
 
 const converse = (
   child: ChildProcess.ChildProcess,
-  exited: Deferred.Deferred<NodeJS.Signals | number>
+  exited: Effect.Effect<NodeJS.Signals | number>
 ): StoreNode => {
   const fences = Effect.runSync(Queue.unbounded<string>())
   const answers = new Map<number, Deferred.Deferred<never, RemoteError>>()
@@ -123,13 +177,13 @@ const converse = (
       }),
     fenced: Queue.take(fences),
     signal: (signal) => Effect.asVoid(Effect.sync(() => child.kill(signal))),
-    exited: Deferred.await(exited)
+    exited
   }
 }
 
-const died = (exited: Deferred.Deferred<NodeJS.Signals | number>) =>
+const died = (exited: Effect.Effect<NodeJS.Signals | number>) =>
   Effect.flatMap(
-    Deferred.await(exited),
+    exited,
     (how) => new RemoteError({ error: { _tag: "Died", message: `the process ended with ${how}` } })
   )
 
@@ -154,7 +208,3 @@ export const first = <A>(items: ReadonlyArray<A>): A => {
   if (item === undefined) throw new Error("expected at least one")
   return item
 }
-
-/** Ids `name-0`, `name-1`, ... */
-export const ids = (name: string, count: number): ReadonlyArray<string> =>
-  Array.from({ length: count }, (_, index) => `${name}-${index}`)

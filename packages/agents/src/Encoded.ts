@@ -43,11 +43,19 @@ export const byteLength = (text: string): number => {
   let bytes = 0
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i)
-    // Each half of a surrogate pair counts two of the pair's four bytes.
-    bytes += unit < 0x80 ? 1 : unit < 0x800 || (unit >= 0xd800 && unit < 0xe000) ? 2 : 3
+    bytes += unit < 0x80 ? 1 : unit < 0x800 ? 2 : 3
+    // A pair of surrogates has four bytes, a single one the three of the replacement character.
+    if (isHigh(unit) && isLow(text.charCodeAt(i + 1))) {
+      bytes += 1
+      i += 1
+    }
   }
   return bytes
 }
+
+const isHigh = (unit: number) => unit >= 0xd800 && unit < 0xdc00
+
+const isLow = (unit: number) => unit >= 0xdc00 && unit < 0xe000
 
 /** Fails with `PayloadTooLarge` when the text has more than `bytesMax` bytes. */
 export const checkSize = (

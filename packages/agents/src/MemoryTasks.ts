@@ -128,7 +128,7 @@ const putQueue = (state: MemoryTasks, op: TaskOperation.PutQueue): Applied => {
 
 const enqueue = (state: MemoryTasks, op: TaskOperation.EnqueueTasks): Applied => {
   const queue = queueOf(state, op.queue)
-  const next = op.tasks.reduce((tasks, task) => add(tasks, op, task), setQueue(state, queue))
+  const next = op.tasks.reduce((tasks, task) => add(tasks, op, task), state)
   const size = Queue.unfinished(queueOf(next, op.queue))
   const enqueued = next.sequence - state.sequence
   if (queue.sizeMax !== null && enqueued > 0 && size > queue.sizeMax) {
@@ -228,10 +228,12 @@ const first = <A>(items: ReadonlyArray<A>, limit: number): ReadonlyArray<A> => i
 
 const retryable = (state: MemoryTasks, op: TaskOperation.RetryTasks): ReadonlyArray<Task.Task> =>
   op.id === null
-    ? first(inQueue(state, op.queue, ["dead", "skipped"]), op.limit)
+    ? first(inQueue(state, op.queue, ["dead", "skipped"]).toSorted(byFinish), op.limit)
     : Option.toArray(taskById(state, op.queue, op.id)).filter((task) =>
       task.status === "dead" || task.status === "skipped"
     )
+
+const byFinish = (a: Task.Task, b: Task.Task) => (a.finishSequence ?? 0) - (b.finishSequence ?? 0)
 
 const retried = (task: Task.Task, nowMillis: number): Task.Task => ({
   ...task,

@@ -78,6 +78,8 @@ export const make = <P, A, E, R, R2 = never>(
           shutdown: "infinity"
         }))
     }))
+    // Before the supervisor stops its children one behind the other: what all have in hand ends at the same time.
+    yield* Effect.addFinalizer(() => Deferred.succeed(pool.closed, undefined))
     return {
       drain: Effect.suspend(() => {
         pool.draining = true
@@ -100,6 +102,7 @@ interface Pool<R> {
   readonly turn: Effect.Semaphore
   readonly stop: Deferred.Deferred<void>
   readonly finished: Deferred.Deferred<void>
+  readonly closed: Deferred.Deferred<void>
   readonly outage: Deferred.Deferred<StorageError>
   draining: boolean
   working: number
@@ -118,6 +121,7 @@ const makePool = <P, A, E, R>(queue: TaskQueue<P, A, E>, options: Options<R>) =>
       turn: yield* Effect.makeSemaphore(1),
       stop: yield* Deferred.make<void>(),
       finished: yield* Deferred.make<void>(),
+      closed: yield* Deferred.make<void>(),
       outage: yield* Deferred.make<StorageError>(),
       draining: false,
       working: options.concurrency
@@ -133,7 +137,7 @@ type RunAttempt<R> = (
 /** One worker: until it drains, and from the start again with nothing in hand whenever the node was fenced. */
 const worker = <R, R2>(pool: Pool<R2>, run: RunAttempt<R>): Effect.Effect<void, never, R | R2> =>
   Effect.raceFirst(
-    Effect.as(workLoop(pool, run), "finished" as const),
+    Effect.as(Effect.raceFirst(workLoop(pool, run), Deferred.await(pool.closed)), "finished" as const),
     Effect.as(pool.log.fenced, "fenced" as const)
   ).pipe(
     Effect.repeat({ while: (ended) => ended === "fenced" }),

@@ -8,33 +8,44 @@ import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import process from "node:process"
+import * as Arguments from "./Arguments.ts"
 import { batch } from "./commands/Batch.ts"
 import { dbCommand } from "./commands/Db.ts"
 import { ps } from "./commands/Ps.ts"
 import { tasks } from "./commands/Tasks.ts"
-import type { Failure } from "./Failure.ts"
-import { exitCodes } from "./Failure.ts"
+import * as Failure from "./Failure.ts"
 import * as Output from "./Output.ts"
 
 /** Runs a command line (without program and script) and yields the exit code; failures are told on stderr. */
 export const run = (argv: ReadonlyArray<string>, version: string): Effect.Effect<number> => {
   const { own, user } = splitAtDashes(argv)
+  const ours = batch({ argv: user })
   const root = Command.make("holdfast").pipe(
     Command.withDescription(
       "Runs and operates durable work: batches of commands, their tasks, and what holds them."
     ),
-    Command.withSubcommands([batch({ argv: user }), tasks, ps, dbCommand])
+    Command.withSubcommands([ours, tasks, ps, dbCommand])
   )
+  const commands = {
+    batch: ours.descriptor,
+    tasks: tasks.descriptor,
+    ps: ps.descriptor,
+    db: dbCommand.descriptor
+  }
   return Effect.gen(function*() {
     const output = yield* Output.Output
-    return yield* Command.run(root, { name: "holdfast", version })(["node", "holdfast", ...own]).pipe(
-      Effect.as(exitCodes.done),
-      Effect.catchAll((error) => tell(output, error)),
-      (program) => Console.consoleWith((console) => Effect.withConsole(program, consoleOf(console, output)))
-    )
+    const checked = Arguments.check(commands, own)
+    if (Either.isLeft(checked)) return yield* tell(output, Failure.usage(checked.left))
+    return yield* Command.run(root, { name: "holdfast", version })(["node", "holdfast", ...checked.right])
+      .pipe(
+        Effect.as(Failure.exitCodes.done),
+        Effect.catchAll((error) => tell(output, error)),
+        (program) => Console.consoleWith((console) => Effect.withConsole(program, consoleOf(console, output)))
+      )
   }).pipe(Effect.provide(services))
 }
 
@@ -55,9 +66,9 @@ const services = Layer.mergeAll(
 /** Wrong usage has been told already, where it was found. */
 const tell = (
   output: Output.Output["Type"],
-  error: Failure | ValidationError.ValidationError
+  error: Failure.Failure | ValidationError.ValidationError
 ): Effect.Effect<number> => {
-  if (ValidationError.isValidationError(error)) return Effect.succeed(exitCodes.usage)
+  if (ValidationError.isValidationError(error)) return Effect.succeed(Failure.exitCodes.usage)
   return Effect.as(
     error.message === "" ? Effect.void : output.say(`holdfast: ${error.message}`),
     error.exitCode

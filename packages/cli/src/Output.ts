@@ -33,7 +33,8 @@ export const layer: Layer.Layer<Output> = Layer.effect(
   Output,
   Effect.map(SystemCommand.inheritedEnvironment, (environment) => ({
     result: (line) => write(1, `${line}\n`),
-    say: (line) => write(2, `${process.stderr.isTTY ? line : plain(line)}\n`),
+    // On a terminal it takes the place of a progress line.
+  say: (line) => write(2, `${process.stderr.isTTY ? `\r\u001b[K${line}` : plain(line)}\n`),
     draw: (text) => write(2, text),
     interactive: process.stderr.isTTY,
     colours: (environment["NO_COLOR"] ?? "") === ""

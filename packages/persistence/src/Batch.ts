@@ -29,8 +29,14 @@ export const handlersByTag = (record: Readonly<Record<string, unknown>>): Handle
   new Map(Object.entries(record)) as ReadonlyMap<string, unknown> as Handlers
 
 /** Where an operation stands in that order; within a batch a lane's operations must not go back in it. */
-export const rankOf = (handlers: Handlers, op: Operation.Any): number =>
-  Array.from(handlers.keys()).indexOf(op._tag)
+export const rankOf = (handlers: Handlers, op: Operation.Any): number => {
+  let rank = 0
+  for (const tag of handlers.keys()) {
+    if (tag === op._tag) break
+    rank += 1
+  }
+  return rank
+}
 
 /**
  * Executes all units with as few statements as they have kinds of operation. `null` where a unit of several operations
@@ -42,8 +48,9 @@ export function* together(
   units: ReadonlyArray<Unit>
 ): SqlPlan<BatchAnswer | null> {
   const context: BatchContext = { node, queues: QueueRows.make() }
-  const answers = yield* executeKinds(handlers, context, units.flat())
-  const unitAnswers = units.map((unit) => unitAnswer(unit, answers))
+  const answers = yield* execute(handlers, context, units.flat())
+  let at = 0
+  const unitAnswers = units.map((unit) => Either.all(answers.slice(at, at += unit.length)))
   if (units.some((unit, index) => unit.length > 1 && unitAnswers[index]?._tag === "Left")) return null
   yield* QueueRows.flush(context.queues)
   return { answers: unitAnswers, awakened: QueueRows.awakened(context.queues) }
@@ -92,9 +99,9 @@ function* inSavepoint(handlers: Handlers, context: BatchContext, unit: Unit): Sq
 
 function* attempt(handlers: Handlers, context: BatchContext, unit: Unit): SqlPlan<UnitAnswer> {
   try {
-    const answers = yield* executeKinds(handlers, context, unit)
+    const answers = yield* execute(handlers, context, unit)
     yield* QueueRows.flush(context.queues)
-    return unitAnswer(unit, answers)
+    return Either.all(answers)
   } catch (error) {
     if (!(error instanceof StatementFailure)) throw error
     const op = unit[0]
@@ -104,27 +111,51 @@ function* attempt(handlers: Handlers, context: BatchContext, unit: Unit): SqlPla
   }
 }
 
-function* executeKinds(
+/** Executes operations kind by kind; where a unit goes back in that order within a lane, in several rounds. */
+function* execute(
   handlers: Handlers,
   context: BatchContext,
   ops: Unit
-): SqlPlan<ReadonlyMap<Operation.Any, Answer<Operation.Any>>> {
-  const answers = new Map<Operation.Any, Answer<Operation.Any>>()
-  for (const [tag, handler] of handlers) {
-    const kind = ops.filter((op) => op._tag === tag)
-    if (kind.length === 0) continue
-    const given = yield* handler(kind, context)
-    kind.forEach((op, index) => {
-      const answer = given[index]
-      if (answer !== undefined) answers.set(op, answer)
-    })
+): SqlPlan<ReadonlyArray<Answer<Operation.Any>>> {
+  let answers: ReadonlyArray<Answer<Operation.Any>> = []
+  for (const round of inRounds(handlers, ops)) {
+    answers = answers.concat(yield* executeKinds(handlers, context, round))
   }
   return answers
 }
 
-const unitAnswer = (unit: Unit, answers: ReadonlyMap<Operation.Any, Answer<Operation.Any>>): UnitAnswer =>
-  Either.all(unit.map((op) => answers.get(op) ?? unknown(op)))
+/** Splits operations so that in each part no lane goes back in the order in which kinds are executed. */
+export const inRounds = (handlers: Handlers, ops: Unit): ReadonlyArray<Unit> => {
+  const rounds: Array<Array<Operation.Any>> = [[]]
+  const ranks = new Map<string, number>()
+  for (const op of ops) {
+    const rank = rankOf(handlers, op)
+    if (rank < (ranks.get(op.lane) ?? 0)) {
+      rounds.push([])
+      ranks.clear()
+    }
+    ranks.set(op.lane, rank)
+    rounds[rounds.length - 1]?.push(op)
+  }
+  return rounds
+}
 
-const unknown = (op: Operation.Any): Answer<Operation.Any> => {
-  throw new Error(`No handler answered the operation ${op._tag}`)
+/** Answers are kept by place: one operation may be there twice. */
+function* executeKinds(
+  handlers: Handlers,
+  context: BatchContext,
+  ops: Unit
+): SqlPlan<ReadonlyArray<Answer<Operation.Any>>> {
+  const answers: Array<Answer<Operation.Any> | undefined> = ops.map(() => undefined)
+  for (const [tag, handler] of handlers) {
+    const kind = Array.from(ops.entries()).filter(([, op]) => op._tag === tag)
+    if (kind.length === 0) continue
+    const given = yield* handler(kind.map(([, op]) => op), context)
+    for (const [index, [place]] of kind.entries()) answers[place] = given[index]
+  }
+  return answers.map((answer, place) => answer ?? unanswered(ops[place]))
+}
+
+const unanswered = (op: Operation.Any | undefined): Answer<Operation.Any> => {
+  throw new Error(`No handler answered the operation ${op?._tag}`)
 }

@@ -22,7 +22,7 @@ export interface Checkpoints {
 /** Starts no thread before there is something to do; it ends with the scope. */
 export const make = (filename: string): Effect.Effect<Checkpoints, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const state: { worker: Worker | null; lastModified: number } = { worker: null, lastModified: 0 }
+    const state: State = { filename, worker: null, lastModified: 0, answer: nobody }
     yield* Effect.addFinalizer(() => Effect.promise(async () => void await state.worker?.terminate()))
     return {
       look: Effect.suspend(() => {
@@ -31,33 +31,54 @@ export const make = (filename: string): Effect.Effect<Checkpoints, never, Scope.
           return Effect.void
         }
         state.lastModified = wal.mtimeMs
-        state.worker ??= start(filename)
-        return checkpoint(state.worker, wal.size >= truncateBytes ? "TRUNCATE" : "PASSIVE")
+        return checkpoint(state, wal.size >= truncateBytes ? "TRUNCATE" : "PASSIVE")
       })
     }
   })
 
-const checkpoint = (worker: Worker, mode: "PASSIVE" | "TRUNCATE"): Effect.Effect<void> =>
+interface State {
+  readonly filename: string
+  worker: Worker | null
+  lastModified: number
+  /** Called when the thread has done what it was asked, or has died of a bug. */
+  answer: (ended: Effect.Effect<void>) => void
+}
+
+const nobody = () => undefined
+
+const checkpoint = (state: State, mode: "PASSIVE" | "TRUNCATE"): Effect.Effect<void> =>
   Effect.async<void>((resume) => {
-    const done = () => resume(Effect.void)
-    worker.once("message", done)
-    worker.postMessage(mode)
-    return Effect.sync(() => void worker.off("message", done))
+    state.answer = resume
+    state.worker ??= start(state)
+    state.worker.postMessage(mode)
+    return Effect.sync(() => {
+      state.answer = nobody
+    })
   })
 
-const start = (filename: string): Worker => {
+const start = (state: State): Worker => {
   const driver = createRequire(import.meta.url).resolve("better-sqlite3")
-  const worker = new Worker(program, { eval: true, workerData: { driver, filename } })
+  const worker = new Worker(program, { eval: true, workerData: { driver, filename: state.filename } })
+  worker.on("message", () => state.answer(Effect.void))
+  worker.on("error", (error) => {
+    state.worker = null
+    state.answer(Effect.die(error))
+  })
   worker.unref()
   return worker
 }
 
-/** Given as text, so that it runs alike from source, from a build and from a bundle. A busy file is left for next time. */
+/**
+ * Given as text, so that it runs alike from source, from a build and from a bundle. What SQLite cannot do now, as on a
+ * busy file, is left for next time.
+ */
 const program = `
 const { parentPort, workerData } = require("node:worker_threads")
-const database = new (require(workerData.driver))(workerData.filename, { timeout: 50, fileMustExist: true })
+const Database = require(workerData.driver)
+let database = null
 parentPort.on("message", (mode) => {
   try {
+    database ??= new Database(workerData.filename, { timeout: 50, fileMustExist: true })
     database.pragma("wal_checkpoint(" + mode + ")")
   } catch (error) {
     if (!String(error.code).startsWith("SQLITE_")) throw error

@@ -30,6 +30,7 @@ export type CommandOutcome = typeof CommandOutcome.Type
 
 /** A row of `commands` that no node has carried out yet. */
 export interface PendingCommand {
+  readonly sequence: number
   readonly id: string
   readonly command: string
 }
@@ -37,13 +38,19 @@ export interface PendingCommand {
 /** The most tasks one batch retries for a command. */
 export const retryLimit = 1_000
 
-/** Carries out the last part of a command and records its outcome, unless it was carried out already. */
-export interface CarryOut extends Operation<"CarryOut", CommandOutcome | null, never> {
+/**
+ * Carries out a command, or the next part of one that takes more than a batch, and with the last part records its
+ * outcome; `null` when it was carried out already.
+ */
+export interface CarryOut extends Operation<"CarryOut", CarriedOut | null, never> {
   readonly id: string
   readonly command: Command
-  /** How many things earlier parts have changed. */
-  readonly before: number
   readonly nowMillis: number
+}
+
+/** How many things a command has changed so far, and whether that was all. */
+export interface CarriedOut extends CommandOutcome {
+  readonly done: boolean
 }
 
 /** Makes a `CarryOut`. */
@@ -56,17 +63,17 @@ export const carryOut = (o: Omit<CarryOut, "_tag" | "lane" | symbol>): CarryOut 
 /** The handler. */
 export const handlers: OperationHandlers<CarryOut> = {
   *CarryOut(ops, context) {
-    const answers: Array<Either.Either<CommandOutcome | null>> = []
+    const answers: Array<Either.Either<CarriedOut | null>> = []
     for (const op of ops) answers.push(Either.right(yield* execute(op, context)))
     return answers
   }
 }
 
-/** Commands to be carried out, in the order they were given. */
-export function* pending(limit: number): SqlPlan<ReadonlyArray<PendingCommand>> {
+/** Commands behind a sequence that are to be carried out, in the order they were given. */
+export function* pending(after: number, limit: number): SqlPlan<ReadonlyArray<PendingCommand>> {
   return yield* query<PendingCommand>(
-    "SELECT id, command FROM commands WHERE outcome IS NULL ORDER BY sequence LIMIT ?",
-    [limit]
+    "SELECT sequence, id, command FROM commands WHERE outcome IS NULL AND sequence > ? ORDER BY sequence LIMIT ?",
+    [after, limit]
   )
 }
 
@@ -98,18 +105,28 @@ export const submit = (filename: string, command: Command): Effect.Effect<string
       (connection) => Effect.sync(() => connection.close())
     ))
 
-function* execute(op: CarryOut, context: BatchContext): SqlPlan<CommandOutcome | null> {
-  const open = yield* query("SELECT id FROM commands WHERE id = ? AND outcome IS NULL", [op.id])
-  if (open.length === 0) return null
+/** What earlier parts have changed is counted in the row, so that any node can go on where another stopped. */
+function* execute(op: CarryOut, context: BatchContext): SqlPlan<CarriedOut | null> {
+  const rows = yield* query<{ readonly changed: number }>(
+    "SELECT changed FROM commands WHERE id = ? AND outcome IS NULL",
+    [op.id]
+  )
+  const before = rows[0]?.changed
+  if (before === undefined) return null
   const { id, queue } = op.command
-  const changed = op.before +
-    (yield* TaskHandlers.retry({ queue, id, limit: retryLimit, nowMillis: op.nowMillis }, context))
-  const outcome = Schema.encodeSync(CommandOutcome)({ changed })
-  yield* query("UPDATE commands SET outcome = ?, settled_at = ?, node = ? WHERE id = ?", [
+  const retried = yield* TaskHandlers.retry(
+    { queue, id, limit: retryLimit, nowMillis: op.nowMillis },
+    context
+  )
+  const changed = before + retried
+  const done = id !== null || retried < retryLimit
+  const outcome = done ? Schema.encodeSync(CommandOutcome)({ changed }) : null
+  yield* query("UPDATE commands SET changed = ?, outcome = ?, settled_at = ?, node = ? WHERE id = ?", [
+    changed,
     outcome,
-    op.nowMillis,
+    done ? op.nowMillis : null,
     context.node,
     op.id
   ])
-  return { changed }
+  return { changed, done }
 }

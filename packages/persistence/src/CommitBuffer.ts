@@ -13,11 +13,11 @@ export interface Entry extends Weight {
 
 /** How much one batch takes. */
 export interface Limits extends Weight {
-  /** The share of either that one lane may have while others wait; from 0 to 1. */
+  /** The share of either that one lane may have, beyond its first unit; from 0 to 1. */
   readonly laneShare: number
 }
 
-/** 4,096 rows, 4 MiB; a lane may have a quarter of either while others wait. */
+/** 4,096 rows, 4 MiB; a lane may have a quarter of either. */
 export const defaultLimits: Limits = { rows: 4_096, bytes: 4 * 1024 * 1024, laneShare: 0.25 }
 
 /** How much an operation, or a unit of them, weighs in a batch. */
@@ -36,8 +36,8 @@ export const weighUnit = (unit: Unit, weigh: (op: Operation.Any) => Weight): Wei
 /**
  * Splits waiting entries into what the next batch takes and what goes on waiting, both in order.
  *
- * An entry is left for later when the batch is full, when its lane has had its share and others wait, or when an earlier
- * one of its lane was left or would be executed after it. The first entry is always taken, whatever its size.
+ * An entry is left for later when the batch is full, when one of its lanes has had its share, or when an earlier entry of
+ * its lane was left or would be executed after it. The first entry is always taken, whatever its size.
  */
 export const take = (
   entries: ReadonlyArray<Entry>,

@@ -42,6 +42,8 @@ export interface Writer {
   inode: number | null
   /** The membership that was left without knowing whether its last batch was written. */
   retired: NodeRows.NodeIdentity | null
+  /** Since when the file was busy whenever it was tried, in monotonic nanoseconds; null when it was free the last time. */
+  busySince: bigint | null
   /** Completes when the present membership ends. */
   fenced: Deferred.Deferred<NodeFenced>
 }
@@ -59,6 +61,7 @@ export const make = (config: Config): Effect.Effect<Writer> =>
     membership: null,
     inode: null,
     retired: null,
+    busySince: null,
     fenced
   }))
 
@@ -75,7 +78,7 @@ export const open = (writer: Writer): Effect.Effect<Migrations.Migrated, Storage
         join(writer, connection, now)
         return migrated
       })
-  )
+  ).pipe(Effect.tapError(() => Effect.sync(() => disconnect(writer))))
 
 /** Writes the units as one batch; a batch of none renews the lease. */
 export const write = (writer: Writer, units: ReadonlyArray<Batch.Unit>): Effect.Effect<Written> =>
@@ -103,27 +106,29 @@ export const leave = (
     }))
   )
 
-/** A batch on its way. `pending` is the answer of a COMMIT that was lost, until it is learnt what became of it. */
+/** A batch on its way. */
 interface Attempt {
   readonly units: ReadonlyArray<Batch.Unit>
   readonly nowMillis: number
   mode: "together" | "oneByOne"
-  pending: Batch.BatchAnswer | null
+  pending: Pending | null
+}
+
+/** A COMMIT whose answer was lost, until it is learnt what became of it. */
+interface Pending {
+  readonly membership: Membership.Membership
+  readonly answer: Batch.BatchAnswer
 }
 
 /** One try: throws a `StorageFailure` where it may be tried again. */
 const writeOnce = (writer: Writer, attempt: Attempt): Written => {
-  const connection = connect(writer)
-  if (attempt.units.every((unit) => unit.length === 0)) {
-    StoreHome.requireSame(writer.config.filename, writer.inode)
-  }
-  const membership = writer.membership ?? join(writer, connection, attempt.nowMillis)
   if (attempt.pending !== null) {
-    const last = Sqlite.read(connection, () => NodeRows.lastBatch(membership.identity))
-    if (last === null) return fencedOut(writer, membership)
-    if (last > membership.batch) return written(membership, attempt.pending)
+    const fate = learnFate(writer, attempt.pending)
+    if (fate !== null) return fate
     attempt.pending = null
   }
+  const connection = connect(writer)
+  const membership = writer.membership ?? join(writer, connection, attempt.nowMillis)
   const ended = transact(writer.config, connection, membership, attempt)
   if (ended === "fenced") return fencedOut(writer, membership)
   if (ended !== "again") return written(membership, ended)
@@ -134,9 +139,10 @@ const writeOnce = (writer: Writer, attempt: Attempt): Written => {
 const transact = (
   config: Config,
   connection: SqliteConnection,
-  { batch, identity }: Membership.Membership,
+  membership: Membership.Membership,
   attempt: Attempt
 ): Batch.BatchAnswer | "fenced" | "again" => {
+  const { batch, identity } = membership
   let stopped: "fenced" | "again" = "again"
   let answer: Batch.BatchAnswer | null = null
   const ended = Sqlite.transact(connection, function*(): SqlPlan<Batch.BatchAnswer | typeof Sqlite.rollback> {
@@ -159,9 +165,20 @@ const transact = (
     case "Failed":
       throw ended.failure
     case "Uncertain":
-      attempt.pending = answer
+      attempt.pending = answer === null ? null : { membership, answer }
       throw ended.failure
   }
+}
+
+/**
+ * What became of a COMMIT whose answer was lost; `null` where it was not written. It is read on a new connection: the old
+ * one may still be inside the transaction.
+ */
+const learnFate = (writer: Writer, { answer, membership }: Pending): Written | null => {
+  disconnect(writer)
+  const last = Sqlite.read(connect(writer), () => NodeRows.lastBatch(membership.identity))
+  if (last === null) return fencedOut(writer, membership)
+  return last > membership.batch ? written(membership, answer) : null
 }
 
 const written = (membership: Membership.Membership, answer: Batch.BatchAnswer): Written => {
@@ -169,36 +186,43 @@ const written = (membership: Membership.Membership, answer: Batch.BatchAnswer): 
   return { _tag: "Written", answer }
 }
 
-const fencedOut = (writer: Writer, membership: Membership.Membership): Written => {
-  const error = new NodeFenced({ node: membership.identity.id })
-  endMembership(writer, membership, error)
-  return { _tag: "Failed", error }
-}
-
-const endMembership = (writer: Writer, { lock }: Membership.Membership, error: NodeFenced): void => {
+/** Ends the membership: whoever waits for that learns it, and the next batch joins under a new id. */
+const fencedOut = (writer: Writer, { identity, lock }: Membership.Membership): Written => {
   const { fenced } = writer
+  const error = new NodeFenced({ node: identity.id })
   lock.release()
   writer.membership = null
   writer.fenced = Deferred.unsafeMake(FiberId.none)
   Deferred.unsafeDone(fenced, Effect.succeed(error))
+  return { _tag: "Failed", error }
 }
 
 /**
  * Where the fate of a COMMIT is still not known, the membership is given up with it: under the next one, whatever the
  * lost batch had claimed is taken over like that of any dead node.
  */
-const giveUp = (writer: Writer, attempt: Attempt, error: StorageError): Written => {
-  const { membership } = writer
-  if (attempt.pending === null || membership === null) return { _tag: "Failed", error }
-  writer.retired = membership.identity
-  endMembership(writer, membership, new NodeFenced({ node: membership.identity.id }))
+const giveUp = (writer: Writer, { pending }: Attempt, error: StorageError): Written => {
+  if (pending === null) return { _tag: "Failed", error }
+  try {
+    return learnFate(writer, pending) ?? { _tag: "Failed", error }
+  } catch (failure) {
+    if (!(failure instanceof StorageFailure.StorageFailure)) throw failure
+  }
+  writer.retired = pending.membership.identity
+  if (writer.membership !== null) fencedOut(writer, writer.membership)
   return { _tag: "Failed", error: new StorageError({ ...error, outcome: "unknown" }) }
 }
 
+/** A file that is not the one it was any more ends the membership: whatever were written to the old one would be lost. */
 const connect = (writer: Writer): SqliteConnection => {
-  if (writer.connection !== null) return writer.connection
+  const { connection, inode, membership } = writer
   const { filename } = writer.config
-  if (writer.inode !== null) StoreHome.requireSame(filename, writer.inode)
+  if (inode !== null && !StoreHome.isSame(filename, inode)) {
+    if (membership !== null) fencedOut(writer, membership)
+    disconnect(writer)
+    throw StoreHome.movedAway(filename)
+  }
+  if (connection !== null) return connection
   writer.connection = writer.config.open(filename)
   writer.inode ??= StoreHome.of(filename).inode
   return writer.connection
@@ -238,7 +262,9 @@ const retrying = <A>(writer: Writer, operation: string, use: () => A): Effect.Ef
   Effect.flatMap(Clock.currentTimeNanos, (started) => {
     const attempt: Effect.Effect<A, StorageError> = Effect.suspend(() => {
       try {
-        return Effect.succeed(use())
+        const result = use()
+        writer.busySince = null
+        return Effect.succeed(result)
       } catch (error) {
         if (!(error instanceof StorageFailure.StorageFailure)) throw error
         return Effect.zipRight(pause(writer, operation, error, started), attempt)
@@ -254,13 +280,12 @@ const pause = (
   started: bigint
 ): Effect.Effect<void, StorageError> =>
   Effect.gen(function*() {
-    const { deadlineMillis, filename, leaseMillis } = writer.config
-    const elapsedMillis = Number((yield* Clock.currentTimeNanos) - started) / 1e6
+    const nanos = yield* Clock.currentTimeNanos
     const busy = failure.reason === "Busy"
-    const blocker = busy && elapsedMillis > leaseMillis && writer.connection !== null
-      ? yield* BlockedWriter.unblock(writer.connection, filename)
-      : null
-    if (!StorageFailure.isTransient(failure.reason) || elapsedMillis > deadlineMillis) {
+    writer.busySince = busy ? writer.busySince ?? nanos : null
+    const blocker = yield* findBlocker(writer, nanos)
+    const over = Number(nanos - started) / 1e6 > writer.config.deadlineMillis
+    if (over || !StorageFailure.isTransient(failure.reason)) {
       const detail = blocker === null ? failure.detail : `${failure.detail}; ${blocker}`
       return yield* StorageFailure.toError(
         new StorageFailure.StorageFailure({ ...failure, detail }),
@@ -270,6 +295,17 @@ const pause = (
     if (!busy) disconnect(writer)
     yield* Effect.sleep(yield* Random.nextIntBetween(1, busy ? busyPauseMillisMax : faultPauseMillisMax))
   })
+
+/** Who keeps the file busy, where it has been for long; a stopped node of ours is ended. */
+const findBlocker = (
+  { busySince, config, connection }: Writer,
+  nanos: bigint
+): Effect.Effect<string | null> => {
+  const busyMillis = busySince === null ? 0 : Number(nanos - busySince) / 1e6
+  return busyMillis < BlockedWriter.busyMillisMin || connection === null
+    ? Effect.succeed(null)
+    : BlockedWriter.unblock(connection, config.filename, busyMillis)
+}
 
 /** **Source** `durability.md`, rule 8. */
 const busyPauseMillisMax = 25

@@ -56,6 +56,13 @@ export function* currentVersion(): SqlPlan<number> {
   return rows[0]?.schema_version ?? 0
 }
 
+/** Fails where no store was made yet, and where it demands newer code than this. */
+export function* requireStore(filename: string): SqlPlan<void> {
+  if ((yield* currentVersion()) > 0) return yield* refuseNewer()
+  const detail = `${filename} holds no store yet: "holdfast db migrate" makes one`
+  throw new StorageFailure({ reason: "NotFound", detail })
+}
+
 /** Fails when the store demands newer code than this. */
 export function* refuseNewer(): SqlPlan<void> {
   const rows = yield* query<{ readonly schema_minimum: number }>("SELECT schema_minimum FROM store")

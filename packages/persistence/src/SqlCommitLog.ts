@@ -2,8 +2,8 @@
  * The commit log on SQLite: one writer per process, which gathers what callers want to commit while its last transaction
  * ran, writes it as one transaction in one synchronous turn, and only then wakes them.
  */
-import type { CommitError, CommitLog } from "@holdfast/agents/CommitLog"
-import { OperationRejected, StorageError } from "@holdfast/agents/CommitLog"
+import type { CommitError, CommitLog, NodeFenced } from "@holdfast/agents/CommitLog"
+import { LaneFailed, OperationRejected, StorageError } from "@holdfast/agents/CommitLog"
 import type * as Operation from "@holdfast/agents/Operation"
 import * as QueueSignals from "@holdfast/agents/QueueSignals"
 import * as Deferred from "effect/Deferred"
@@ -112,13 +112,22 @@ const closed = new StorageError({
   detail: "the log was closed"
 })
 
+const lost = new StorageError({
+  operation: "commit",
+  reason: "Closed",
+  outcome: "unknown",
+  detail: "the log ended by a defect"
+})
+
 const submit = <const Ops extends ReadonlyArray<Operation.Any>>(log: State, unit: Ops) =>
   Effect.async<Operation.Results<Ops>, CommitError | Operation.Refusal<Ops[number]>>((resume) => {
+    let isAnswered = false
     let answered: (() => void) | null = null
     const entry: CommitBuffer.Entry = {
       unit,
       ...CommitBuffer.weighUnit(unit, log.writer.config.weigh),
       answer: (answer) => {
+        isAnswered = true
         // Each operation was answered by the handler of its own type.
         resume(answer as Either.Either<Operation.Results<Ops>, Operation.Refusal<Ops[number]>>)
         answered?.()
@@ -128,7 +137,7 @@ const submit = <const Ops extends ReadonlyArray<Operation.Any>>(log: State, unit
     log.waitingBytes += entry.bytes
     log.wake()
     return Effect.suspend(() =>
-      withdraw(log, entry) ? Effect.void : Effect.async<void>((done) => {
+      isAnswered || withdraw(log, entry) ? Effect.void : Effect.async<void>((done) => {
         answered = () => done(Effect.void)
       })
     )
@@ -155,6 +164,7 @@ const close = (log: State): Effect.Effect<void> =>
 const end = (log: State): void => {
   log.closing = true
   answerAll(log.waiting.splice(0), closed)
+  log.room.unsafeOpen()
 }
 
 const answerAll = (entries: ReadonlyArray<CommitBuffer.Entry>, error: CommitError): void =>
@@ -186,12 +196,12 @@ const writeBatch = (log: State): Effect.Effect<void> =>
     const { batch, rest } = CommitBuffer.take(log.waiting, (op) => Batch.rankOf(handlers, op), limits)
     log.waiting = rest
     log.waitingBytes = rest.reduce((sum, entry) => sum + entry.bytes, 0)
-    if (batch.length === 0) return Effect.void
+    if (batch.length === 0) return log.room.open
     const since = performance.now()
     return Effect.flatMap(CommitWriter.write(log.writer, batch.map((entry) => entry.unit)), (written) => {
       deliver(log, batch, written)
       return Effect.zipRight(log.room.open, letOthersIn(log, since))
-    })
+    }).pipe(Effect.onError(() => Effect.sync(() => answerAll(batch, lost))))
   })
 
 const deliver = (
@@ -201,7 +211,8 @@ const deliver = (
 ): void => {
   if (written._tag === "Failed") {
     // What waits was decided on the same past, or would meet the same storage.
-    answerAll([...batch, ...log.waiting.splice(0)], written.error)
+    answerAll(batch, written.error)
+    answerAll(log.waiting.splice(0), untried(written.error))
     log.waitingBytes = 0
     return
   }
@@ -210,23 +221,34 @@ const deliver = (
   written.answer.awakened.forEach(log.signals.notify)
 }
 
-/** What waits behind a rejected operation of its lane fails with it. */
+/** The failure of a batch for what was not in it. */
+const untried = (error: StorageError | NodeFenced): StorageError | NodeFenced =>
+  error._tag === "StorageError" ? new StorageError({ ...error, outcome: "none" }) : error
+
+/** What waits behind a failed unit in one of its lanes fails with it, and so on. */
 const failLanes = (
   log: State,
   batch: ReadonlyArray<CommitBuffer.Entry>,
   { answers }: Batch.BatchAnswer
 ): void => {
+  const failed = new Map<string, string>()
   for (const [index, answer] of answers.entries()) {
-    if (Either.isRight(answer) || !(answer.left instanceof OperationRejected)) continue
-    const error = answer.left
-    const lanes = new Set(batch[index]?.unit.map((op) => op.lane))
-    for (const entry of log.waiting.filter(({ unit }) => unit.some((op) => lanes.has(op.lane)))) {
-      withdraw(log, entry)
-      entry.unit.forEach((op) => lanes.add(op.lane))
-      entry.answer(Either.left(Batch.laneFailed(error.lane, error.detail)))
-    }
+    if (Either.isRight(answer) || !isFailure(answer.left)) continue
+    for (const op of batch[index]?.unit ?? []) failed.set(op.lane, answer.left.detail)
+  }
+  if (failed.size === 0) return
+  for (const entry of Array.from(log.waiting)) {
+    const behind = entry.unit.find((op) => failed.has(op.lane))
+    if (behind === undefined) continue
+    const detail = failed.get(behind.lane) ?? ""
+    withdraw(log, entry)
+    entry.unit.forEach((op) => failed.set(op.lane, detail))
+    entry.answer(Either.left(Batch.laneFailed(behind.lane, detail)))
   }
 }
+
+const isFailure = (error: unknown): error is OperationRejected | LaneFailed =>
+  error instanceof OperationRejected || error instanceof LaneFailed
 
 /** Other processes get the file only while nobody holds it, and SQLite has no queue for them. */
 const letOthersIn = (log: State, since: number): Effect.Effect<void> => {

@@ -4,6 +4,8 @@
 import Database from "better-sqlite3"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import * as Migrations from "./Migrations.ts"
+import * as SpaceProbe from "./SpaceProbe.ts"
 import type { SqlPlan, SqlValue, Statement } from "./SqlPlan.ts"
 import { StatementFailure } from "./SqlPlan.ts"
 import { detailOf, reasonOf, StorageFailure } from "./StorageFailure.ts"
@@ -39,22 +41,27 @@ export const rollback: unique symbol = Symbol("rollback")
 
 /** Opens a file for writing, creating it with mode 0600, and sets it up; throws `StorageFailure`. */
 export const open = (filename: string): SqliteConnection =>
-  guarded(() => {
-    createPrivate(filename)
-    return setUp(new Database(filename, { timeout: busyTimeoutMillis }))
+  opening(filename, () => {
+    refuseNetwork(path.dirname(path.resolve(filename)))
+    if (isThere(filename)) requireWritable(filename)
+    else createPrivate(filename)
+    return setUp(filename, Migrations.currentVersion)
   })
 
-/** Opens an existing file for writing; throws `StorageFailure`. */
+/** Opens an existing store for writing; throws `StorageFailure`. */
 export const openExisting = (filename: string): SqliteConnection =>
-  guarded(() => {
+  opening(filename, () => {
+    refuseNetwork(path.dirname(path.resolve(filename)))
     requireFile(filename)
-    return open(filename)
+    requireWritable(filename)
+    return setUp(filename, () => Migrations.requireStore(filename))
   })
 
 /** Opens an existing file that this connection cannot write; throws `StorageFailure`. */
 export const openReadOnly = (filename: string): SqliteConnection =>
-  guarded(() => {
+  opening(filename, () => {
     requireFile(filename)
+    fs.accessSync(filename, fs.constants.R_OK)
     const options = { timeout: busyTimeoutMillis, readonly: true, fileMustExist: true }
     return fromDatabase(new Database(filename, options))
   })
@@ -145,15 +152,36 @@ const guarded = <A>(use: () => A): A => {
   }
 }
 
+/** What goes wrong before there is a connection names the file. */
+const opening = <A>(filename: string, use: () => A): A => {
+  try {
+    return use()
+  } catch (error) {
+    const { detail, reason } = toFailure(error)
+    const named = detail.includes(filename) ? detail : `${filename}: ${detail}`
+    throw new StorageFailure({ reason, detail: named })
+  }
+}
+
 const requireFile = (filename: string): void => {
-  if (fs.existsSync(filename)) return
+  if (isThere(filename)) return
   throw new StorageFailure({ reason: "NotFound", detail: `there is no database at ${filename}` })
+}
+
+const isThere = (filename: string): boolean => {
+  const stat = fs.statSync(filename, { throwIfNoEntry: false })
+  if (stat === undefined || stat.isFile()) return stat !== undefined
+  throw new StorageFailure({ reason: "Unsupported", detail: `${filename} is not a file` })
+}
+
+/** SQLite would open what it cannot write, and fail later; it keeps other files beside the database as well. */
+const requireWritable = (filename: string): void => {
+  fs.accessSync(filename, fs.constants.R_OK | fs.constants.W_OK)
+  fs.accessSync(path.dirname(path.resolve(filename)), fs.constants.W_OK)
 }
 
 /** Only a new file is opened here: closing a descriptor of an existing one would drop this process's locks on it. */
 const createPrivate = (filename: string): void => {
-  refuseNetwork(path.dirname(path.resolve(filename)))
-  if (fs.existsSync(filename)) return
   try {
     fs.closeSync(fs.openSync(filename, "wx", 0o600))
   } catch (error) {
@@ -161,10 +189,13 @@ const createPrivate = (filename: string): void => {
   }
 }
 
-const setUp = (database: Database.Database): SqliteConnection => {
+/** What is refused is left as it was: the check comes before anything of the file is changed. */
+const setUp = (filename: string, check: () => SqlPlan<unknown>): SqliteConnection => {
+  const database = new Database(filename, { timeout: busyTimeoutMillis })
   try {
-    const connection = fromDatabase(database)
+    const connection = explaining(fromDatabase(database), filename)
     requireVersion(String(execute(connection, "SELECT sqlite_version() AS v")[0]?.["v"]))
+    run(connection, check())
     setAndCheck(connection, "journal_mode", "WAL", "wal")
     setAndCheck(connection, "synchronous", "FULL", 2)
     setAndCheck(connection, "foreign_keys", "ON", 1)
@@ -194,6 +225,18 @@ const fromDatabase = (database: Database.Database): SqliteConnection => {
   }
 }
 
+/** Says of a device error what the operating system says of it. */
+const explaining = (connection: SqliteConnection, filename: string): SqliteConnection => ({
+  ...connection,
+  execute: (statement) => {
+    try {
+      return connection.execute(statement)
+    } catch (error) {
+      throw reasonOf(error) === "Io" ? SpaceProbe.explain(toFailure(error), filename) : error
+    }
+  }
+})
+
 const setAndCheck = (
   connection: SqliteConnection,
   pragma: string,
@@ -208,7 +251,8 @@ const setAndCheck = (
   }
 }
 
-const requireVersion = (version: string): void => {
+/** Throws for a SQLite older than `versionMinimum`. */
+export const requireVersion = (version: string): void => {
   const [major = 0, minor = 0, patch = 0] = version.split(".").map(Number)
   const [wantMajor = 0, wantMinor = 0, wantPatch = 0] = versionMinimum.split(".").map(Number)
   const difference = major - wantMajor || minor - wantMinor || patch - wantPatch

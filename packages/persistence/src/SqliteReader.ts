@@ -28,11 +28,7 @@ export const open = (filename: string): Effect.Effect<SqliteReader, StorageError
     )
     const read: SqliteReader["read"] = (operation, plan) =>
       whileBusy(operation, () => Sqlite.read(connection, plan))
-    yield* read("open", function*() {
-      if ((yield* Migrations.currentVersion()) > 0) return yield* Migrations.refuseNewer()
-      const detail = `${filename} holds no store yet: "holdfast db migrate" makes one`
-      throw new StorageFailure({ reason: "NotFound", detail })
-    })
+    yield* read("open", () => Migrations.requireStore(filename))
     return { read }
   })
 

@@ -29,9 +29,12 @@ export interface Report {
 
 /** Creates the store, or brings its schema up to date. */
 export const migrate = (filename: string): Effect.Effect<Migrations.Migrated, StorageError> =>
-  Effect.flatMap(Clock.currentTimeMillis, (nowMillis) =>
-    writing("migrate", filename, Sqlite.open, () =>
-      Migrations.migrate(globalThis.crypto.randomUUID(), nowMillis, StoreHome.of(filename))))
+  Effect.flatMap(
+    Clock.currentTimeMillis,
+    (nowMillis) =>
+      writing("migrate", filename, Sqlite.open, () =>
+        Migrations.migrate(globalThis.crypto.randomUUID(), nowMillis, StoreHome.of(filename)))
+  )
 
 /** Makes a copy of a store the store: it remembers this file as its home. */
 export const adopt = (filename: string): Effect.Effect<void, StorageError> =>
@@ -39,12 +42,14 @@ export const adopt = (filename: string): Effect.Effect<void, StorageError> =>
 
 /** Reads the whole store and names what is wrong with it; changes nothing. */
 export const check = (filename: string): Effect.Effect<Report, StorageError> =>
-  Effect.scoped(Effect.flatMap(SqliteReader.open(filename), (reader) =>
-    Effect.map(reader.read("check", inspect), (report) => ({
-      ...report,
-      bytes: sizeOf(filename),
-      walBytes: sizeOf(`${filename}-wal`)
-    }))))
+  Effect.scoped(
+    Effect.flatMap(SqliteReader.open(filename), (reader) =>
+      Effect.map(reader.read("check", inspect), (report) => ({
+        ...report,
+        bytes: sizeOf(filename),
+        walBytes: sizeOf(`${filename}-wal`)
+      })))
+  )
 
 const writing = <A>(
   operation: string,
@@ -54,7 +59,8 @@ const writing = <A>(
 ): Effect.Effect<A, StorageError> =>
   Effect.acquireUseRelease(
     SqliteReader.whileBusy(operation, () => open(filename)),
-    (connection) => SqliteReader.whileBusy(operation, () => Sqlite.committed(Sqlite.transact(connection, plan))),
+    (connection) =>
+      SqliteReader.whileBusy(operation, () => Sqlite.committed(Sqlite.transact(connection, plan))),
     (connection) => Effect.sync(() => connection.close())
   )
 
@@ -82,8 +88,12 @@ function* integrity(): SqlPlan<ReadonlyArray<string>> {
   const found = yield* query<{ readonly integrity_check: string }>("PRAGMA integrity_check(20)")
   const mode = yield* query<{ readonly journal_mode: string }>("PRAGMA journal_mode")
   return [
-    ...found.map((row) => row.integrity_check).filter((text) => text !== "ok").map((text) => `integrity: ${text}`),
-    ...(mode[0]?.journal_mode === "wal" ? [] : [`the journal mode is ${mode[0]?.journal_mode ?? "unknown"}, not WAL`])
+    ...found.map((row) => row.integrity_check).filter((text) => text !== "ok").map((text) =>
+      `integrity: ${text}`
+    ),
+    ...(mode[0]?.journal_mode === "wal"
+      ? []
+      : [`the journal mode is ${mode[0]?.journal_mode ?? "unknown"}, not WAL`])
   ]
 }
 
@@ -97,7 +107,9 @@ function* counters(queues: ReadonlyArray<QueueRow>): SqlPlan<ReadonlyArray<strin
   const wrong = queues.flatMap((queue) =>
     statuses.flatMap((status) => {
       const actual = found.get(`${queue.name}\u0000${status}`) ?? 0
-      return actual === queue[status] ? [] : [`queue ${queue.name} counts ${queue[status]} ${status} tasks and has ${actual}`]
+      return actual === queue[status]
+        ? []
+        : [`queue ${queue.name} counts ${queue[status]} ${status} tasks and has ${actual}`]
     })
   )
   const names = new Set(queues.map((queue) => queue.name))

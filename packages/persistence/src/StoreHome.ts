@@ -39,12 +39,17 @@ export function* adopt(home: StoreHome): SqlPlan<void> {
   yield* query("UPDATE store SET home_path = ?, home_inode = ?", [home.path, home.inode])
 }
 
-/** Throws when the file at this name is not the one that was opened. */
-export const requireSame = (filename: string, inode: number | null): void => {
-  const now = fs.statSync(filename, { throwIfNoEntry: false })?.ino
-  if (now === inode) return
-  const detail = now === undefined
-    ? `${filename} was removed while it was in use`
-    : `${filename} was replaced by another file while it was in use`
-  throw new StorageFailure({ reason: now === undefined ? "NotFound" : "Unsupported", detail })
-}
+/** Whether the file at this name is the one that was opened. */
+export const isSame = (filename: string, inode: number): boolean => inodeOf(filename) === inode
+
+/** Why a store cannot be used any more whose file is not at its name. */
+export const movedAway = (filename: string): StorageFailure =>
+  inodeOf(filename) === undefined
+    ? new StorageFailure({ reason: "NotFound", detail: `${filename} was removed while it was in use` })
+    : new StorageFailure({
+      reason: "Unsupported",
+      detail: `${filename} was replaced by another file while it was in use`
+    })
+
+const inodeOf = (filename: string): number | undefined =>
+  fs.statSync(filename, { throwIfNoEntry: false })?.ino

@@ -6,6 +6,8 @@ import * as TaskOperation from "@holdfast/agents/TaskOperation"
 import { ProcessMarker } from "@holdfast/core/node"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
 import * as FileLock from "./FileLock.ts"
 import { lockFile } from "./Membership.ts"
 import * as NodeExpiry from "./NodeExpiry.ts"
@@ -37,6 +39,7 @@ export const make = (
   intervalMillis: number
 ): Takeover => {
   let observation = NodeExpiry.initial
+  let swept = false
   const observe = (rows: ReadonlyArray<NodeRows.NodeRow>, nowMillis: number): ReadonlySet<string> => {
     const alive = rows.filter((row) => row.status === "alive")
     const observed = NodeExpiry.observe(observation, alive.map(toObserved), nowMillis, intervalMillis * 2)
@@ -49,6 +52,8 @@ export const make = (
     const rows = (yield* reader.read("nodes", () => NodeRows.all())).filter((row) => row.id !== self)
     const expired = observe(rows, Number((yield* Clock.currentTimeNanos) / 1_000_000n))
     yield* Effect.forEach(rows, (row) => takeOver(log, filename, row, expired.has(row.id)), { discard: true })
+    if (!swept) yield* sweep(filename, rows)
+    swept = true
   })
   return { look }
 }
@@ -79,6 +84,33 @@ const takeOver = (
 
 const proveFree = (file: string): Effect.Effect<FileLock.FileLock | null, StorageError> =>
   whileBusy("takeover", () => FileLock.proveFree(file))
+
+/**
+ * Removes the lock files of dead nodes that have no row: those that were killed before they had joined, or after they
+ * were taken over from. Once a process is enough, as they do no harm.
+ */
+const sweep = (
+  filename: string,
+  rows: ReadonlyArray<NodeRows.NodeRow>
+): Effect.Effect<void, StorageError> => {
+  const prefix = path.basename(lockFile(filename, ""))
+  const known = new Set(rows.map((row) => row.id))
+  const directory = path.dirname(filename)
+  return Effect.forEach(
+    namesIn(directory).filter((name) => name.startsWith(prefix) && !known.has(name.slice(prefix.length))),
+    (name) => Effect.map(proveFree(path.join(directory, name)), (proof) => proof?.release()),
+    { discard: true }
+  )
+}
+
+/** None where the directory may not be listed. */
+const namesIn = (directory: string): ReadonlyArray<string> => {
+  try {
+    return fs.readdirSync(directory)
+  } catch {
+    return []
+  }
+}
 
 /** Ends: each round takes tasks off the node, and a dead node claims no new ones. */
 const releaseAll = (log: SqlCommitLog, node: string): Effect.Effect<void, CommitError> =>

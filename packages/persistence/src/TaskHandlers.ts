@@ -136,20 +136,21 @@ function* claim(
   context: BatchContext
 ): SqlPlan<ReadonlyArray<Answer<TaskOperation.ClaimTasks>>> {
   yield* QueueRows.load(context.queues, queueNames(ops))
-  const answers = new Map<TaskOperation.ClaimTasks, TaskOperation.Claimed>()
+  const answers = ops.map((): TaskOperation.Claimed => ({ tasks: [], nextDueMillis: null, unfinished: 0 }))
   for (const queue of new Set(queueNames(ops))) {
-    yield* claimFrom(queue, ops.filter((op) => op.queue === queue), context, answers)
+    const places = Array.from(ops.keys()).filter((place) => ops[place]?.queue === queue)
+    const claimed = yield* claimFrom(queue, ops.filter((op) => op.queue === queue), context)
+    for (const [index, answer] of claimed.entries()) answers[places[index] ?? index] = answer
   }
-  return ops.map((op) => Either.right(answers.get(op) ?? { tasks: [], nextDueMillis: null, unfinished: 0 }))
+  return answers.map((answer) => Either.right(answer))
 }
 
 /** Serves all claims on one queue with one update, the first claim first. */
 function* claimFrom(
   name: string,
   ops: ReadonlyArray<TaskOperation.ClaimTasks>,
-  { node, queues }: BatchContext,
-  answers: Map<TaskOperation.ClaimTasks, TaskOperation.Claimed>
-): SqlPlan<void> {
+  { node, queues }: BatchContext
+): SqlPlan<ReadonlyArray<TaskOperation.Claimed>> {
   const queue = QueueRows.get(queues, name)
   const unfinished = Queue.unfinished(queue)
   const limit = ops.reduce((sum, op) => sum + op.limit, 0)
@@ -160,11 +161,10 @@ function* claimFrom(
   const tasks = [...(yield* TaskRows.claim(due, node, nowMillis))].sort(claimOrder)
   QueueRows.set(queues, Queue.move(queue, "ready", "running", tasks.length))
   let at = 0
-  for (const op of ops) {
-    const mine = tasks.slice(at, at + op.limit).filter(isClaimed)
-    at += mine.length
-    answers.set(op, { tasks: mine, nextDueMillis: mine.length > 0 ? null : nextDueMillis, unfinished })
-  }
+  return ops.map((op) => {
+    const mine = tasks.slice(at, at += op.limit).filter(isClaimed)
+    return { tasks: mine, nextDueMillis: mine.length > 0 ? null : nextDueMillis, unfinished }
+  })
 }
 
 const isClaimed = (task: Task): task is ClaimedTask => task.status === "running"

@@ -14,9 +14,11 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
 import * as Failure from "../Failure.ts"
-import type { Output } from "../Output.ts"
+import { Output } from "../Output.ts"
 import type { BatchOptions } from "./BatchOptions.ts"
 import * as BatchTask from "./BatchTask.ts"
 import * as FailedFile from "./FailedFile.ts"
@@ -50,10 +52,15 @@ const work = (
   interruption: Interruption.Interruption
 ): Effect.Effect<number, Failure.Failure | CommitError, CommitLog | TaskStore | Output> =>
   Effect.scoped(Effect.gen(function*() {
-    const before = yield* Prepare.load(prepared, options)
     const store = yield* TaskStore
+    const loaded = yield* Effect.raceFirst(
+      Effect.asSome(Prepare.load(prepared, options)),
+      Effect.as(interruption.first, Option.none())
+    )
     const breaker = yield* makeBreaker(options)
+    const before = Option.getOrElse(loaded, () => 0)
     const report = yield* Report.make({ prepared, options, before, breaker })
+    if (Option.isNone(loaded)) return yield* report.end("interrupted")
     const out = options.out === null
       ? null
       : yield* OutFile.make(options.out, options.db, prepared.name, store)
@@ -88,11 +95,52 @@ const untilEnded = (
   options: BatchOptions,
   interruption: Interruption.Interruption,
   breaker: CircuitBreaker.CircuitBreaker | null
-): Effect.Effect<Report.Ended, CommitError, CommitLog | TaskStore> =>
+): Effect.Effect<Report.Ended, CommitError, CommitLog | TaskStore | Output> =>
   Effect.scoped(Effect.gen(function*() {
+    const running = yield* start(prepared, options, breaker)
+    const outage = Effect.flatMap(running.workers.outage, (error) => Effect.fail(error))
+    const interrupted = Effect.zipRight(interruption.first, stop(running, interruption))
+    const skipped = Effect.zipRight(running.workers.drain, TaskQueue.skipReady(prepared.name))
+    const drained = Effect.as(Effect.orDie(running.workers.await), "drained" as const)
+    // Decided before anybody drains the workers: one of the ends must not be taken for another.
+    const first = yield* Effect.raceFirst(
+      Effect.raceFirst(drained, Effect.as(interruption.first, "interrupted" as const)),
+      Effect.raceFirst(Effect.as(running.failed, "failed" as const), outage)
+    )
+    switch (first) {
+      case "drained":
+        return "drained"
+      case "interrupted":
+        return yield* interrupted
+      case "failed":
+        return yield* Effect.raceFirst(
+          Effect.raceFirst(Effect.as(skipped, "drained" as const), interrupted),
+          outage
+        )
+    }
+  }))
+
+/** The workers of a batch, in a scope of their own. */
+interface Running {
+  readonly workers: TaskWorkers.TaskWorkers
+  readonly scope: Scope.CloseableScope
+  /** Completes when a task has failed for good that is to fail the batch. */
+  readonly failed: Effect.Effect<void>
+  /** Kills all that commands have started and left running, at once. */
+  readonly kill: Effect.Effect<void>
+}
+
+const start = (
+  prepared: Prepare.Prepared,
+  options: BatchOptions,
+  breaker: CircuitBreaker.CircuitBreaker | null
+): Effect.Effect<Running, never, CommitLog | TaskStore | Scope.Scope> =>
+  Effect.gen(function*() {
     const node = { current: "" }
-    // Behind the workers' scope: what a command started and left running in a session of its own goes with the batch.
-    yield* Effect.addFinalizer(() => ProcessMarker.killMarked(node.current))
+    const kill = Effect.asVoid(Effect.suspend(() => ProcessMarker.killMarked(node.current)))
+    // Behind the workers' scope: what a command left running in a session of its own goes with the batch.
+    yield* Effect.addFinalizer(() => kill)
+    const scope = yield* Effect.acquireRelease(Scope.make(), (scope, exit) => Scope.close(scope, exit))
     const failed = yield* Deferred.make<void>()
     const gate = yield* makeGate(options, breaker)
     const run = yield* RunTask.make(prepared.template, options, breaker)
@@ -101,28 +149,27 @@ const untilEnded = (
       (payload, task) => {
         node.current = task.node
         return Effect.tapError(run(payload, task), () =>
-          isLast(task) ? Deferred.succeed(failed, undefined) : Effect.void)
+          options.failFast && isLast(task) ? Deferred.succeed(failed, undefined) : Effect.void)
       },
       { concurrency: options.concurrency, until: "drained", ...(gate === undefined ? {} : { gate }) }
+    ).pipe(Scope.extend(scope))
+    return { workers, scope, failed: Deferred.await(failed), kill }
+  })
+
+/** Lets running commands end for a while, then ends them; a second signal kills them at once. */
+const stop = (
+  running: Running,
+  interruption: Interruption.Interruption
+): Effect.Effect<"interrupted", never, Output> =>
+  Effect.scoped(Effect.gen(function*() {
+    const { say } = yield* Output
+    yield* say(
+      `stopping: running commands get ${Duration.format(stopGrace)} to end; a second signal kills them at once`
     )
-    const outage = Effect.flatMap(workers.outage, (error) =>
-      Effect.fail(error))
-    const drained = Effect.as(Effect.orDie(workers.await), "drained" as const)
-    const stopped = Effect.zipRight(
-      interruption.first,
-      Effect.raceFirst(
-        Effect.timeoutOption(workers.drain, stopGrace),
-        Effect.zipRight(interruption.second, Effect.suspend(() => ProcessMarker.killMarked(node.current)))
-      )
-    ).pipe(Effect.as("interrupted" as const))
-    const failedFast = options.failFast
-      ? Deferred.await(failed).pipe(
-        Effect.zipRight(workers.drain),
-        Effect.zipRight(TaskQueue.skipReady(prepared.name)),
-        Effect.as("drained" as const)
-      )
-      : Effect.never
-    return yield* Effect.raceFirst(Effect.raceFirst(drained, stopped), Effect.raceFirst(failedFast, outage))
+    yield* Effect.raceFirst(Effect.timeoutOption(running.workers.drain, stopGrace), interruption.second)
+    yield* Effect.forkScoped(Effect.zipRight(interruption.second, running.kill))
+    yield* Scope.close(running.scope, Exit.void)
+    return "interrupted" as const
   }))
 
 const isLast = (task: ClaimedTask): boolean => task.attempt >= task.attemptsMax
@@ -134,7 +181,7 @@ const follow = (out: OutFile.OutFile): Effect.Effect<never, StorageError | Failu
 const finish = (out: OutFile.OutFile): Effect.Effect<void, StorageError | Failure.Failure, Scope.Scope> =>
   Effect.gen(function*() {
     const deadline = (yield* Clock.currentTimeMillis) + Duration.toMillis(finishMax)
-    while (!(yield* out.follow)) {
+    while (!(yield* out.complete)) {
       if ((yield* Clock.currentTimeMillis) > deadline) return
       yield* Effect.sleep(followInterval)
     }

@@ -5,8 +5,10 @@ import type { StorageError } from "@holdfast/agents/CommitLog"
 import type { TaskStore } from "@holdfast/agents/TaskStore"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
+import process from "node:process"
 import * as Failure from "../Failure.ts"
 import * as BatchTask from "./BatchTask.ts"
+import * as Input from "./Input.ts"
 import type { Prepared } from "./Prepare.ts"
 
 const pageSize = 500
@@ -26,13 +28,14 @@ export const write = (
       after = tasks.at(-1)?.sequence ?? after
       if (tasks.length < pageSize) break
     }
-    const lines = prepared.input.tasks.flatMap(({ index, value }) =>
-      indices.has(index) ? [prepared.input.format === "lines" ? String(value) : JSON.stringify(value)] : []
-    )
+    const { format, tasks } = prepared.input
+    const values = tasks.flatMap(({ index, value }) => (indices.has(index) ? [value] : []))
+    // A name of its own: another process of the batch may write the same file now.
+    const temporary = `${file}.${process.pid}.tmp`
     yield* Effect.try({
       try: () => {
-        fs.writeFileSync(`${file}.tmp`, lines.map((line) => `${line}\n`).join(""))
-        fs.renameSync(`${file}.tmp`, file)
+        fs.writeFileSync(temporary, Input.render(format, values))
+        fs.renameSync(temporary, file)
       },
       catch: (error) => Failure.file(file, error)
     })

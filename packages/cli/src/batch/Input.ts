@@ -3,6 +3,7 @@
  */
 import * as Encoded from "@holdfast/agents/Encoded"
 import * as Either from "effect/Either"
+import { constants } from "node:buffer"
 
 /** A task: its line, or the object or string its line encodes. */
 export type TaskValue = string | Readonly<Record<string, unknown>>
@@ -25,8 +26,14 @@ export interface Input {
 /** Why an input is refused: `FILE:LINE: reason`. */
 export type InputError = string
 
+/** How large an input may be: what fits in one text. */
+export const bytesMax = constants.MAX_STRING_LENGTH
+
 /** Reads an input. `name` is its file, for messages. */
 export const parse = (name: string, bytes: Uint8Array): Either.Either<Input, InputError> => {
+  if (bytes.length > bytesMax) {
+    return Either.left(`${name}: it has ${bytes.length} bytes; the limit is ${bytesMax}: split it`)
+  }
   const text = decode(bytes)
   if (text === null) return Either.left(notText(name, bytes))
   const lines = text.split("\n").map((line, index) => ({
@@ -39,12 +46,25 @@ export const parse = (name: string, bytes: Uint8Array): Either.Either<Input, Inp
   const format = isTask(tryJson(first.text)) ? "json" : "lines"
   const tasks: Array<InputTask> = []
   for (const line of filled) {
-    const value = format === "lines" ? Either.right(line.text) : jsonTask(line.text)
-    const problem = Either.isLeft(value) ? value.left : checkSize(line.text)
-    if (problem !== null) return Either.left(`${name}:${line.line}: ${problem}`)
-    if (Either.isRight(value)) tasks.push({ index: tasks.length + 1, line: line.line, value: value.right })
+    const value = Either.flatMap(
+      format === "lines" ? Either.right(line.text) : jsonTask(line.text),
+      ofStorableSize
+    )
+    if (Either.isLeft(value)) return Either.left(`${name}:${line.line}: ${value.left}`)
+    tasks.push({ index: tasks.length + 1, line: line.line, value: value.right })
   }
   return Either.right({ format, tasks })
+}
+
+/** Writes tasks so that `parse` reads them again: as they were given, or as JSON where a line would be taken for it. */
+export const render = (format: Input["format"], values: ReadonlyArray<TaskValue>): string => {
+  const json = () => values.map((value) => `${JSON.stringify(value)}\n`).join("")
+  if (format === "json") return json()
+  const plain = values.map((value) => `${textOf(value)}\n`).join("")
+  const again = parse("", new TextEncoder().encode(plain))
+  const same = Either.isRight(again) && again.right.tasks.length === values.length &&
+    again.right.tasks.every((task, index) => task.value === values[index])
+  return same ? plain : json()
 }
 
 /** The text of a task, as `{}` gives it. */
@@ -91,21 +111,32 @@ const isTask = (value: unknown): value is TaskValue =>
 const jsonTask = (text: string): Either.Either<TaskValue, string> => {
   try {
     const value: unknown = JSON.parse(text)
-    return isTask(value)
+    if (!isTask(value)) return Either.left("a JSON task is an object or a string, and this line is neither")
+    const inexact = inexactInteger(text)
+    return inexact === undefined
       ? Either.right(value)
-      : Either.left("a JSON task is an object or a string, and this line is neither")
+      : Either.left(`the number ${inexact} has more digits than a JSON number keeps: write it as a string`)
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error
     return Either.left(`this is not JSON, as the first line is: ${error.message}`)
   }
 }
 
-const checkSize = (text: string): string | null => {
-  const bytes = Encoded.byteLength(text)
-  return bytes > Encoded.bytesMaxDefault - overhead
-    ? `the task has ${bytes} bytes; the limit is ${Encoded.bytesMaxDefault - overhead}`
-    : null
+/** An id of 64 bits that was rounded would name another thing. */
+const inexactInteger = (text: string): string | undefined =>
+  /\d{16}/.test(text)
+    ? text.replaceAll(/"(?:[^"\\]|\\.)*"/g, "").match(/-?\d[\d.eE+-]*/g)?.find((number) =>
+      /^-?\d+$/.test(number) && BigInt(number) !== BigInt(Number(number))
+    )
+    : undefined
+
+/** What counts is the value as it is stored: as JSON. */
+const ofStorableSize = (value: TaskValue): Either.Either<TaskValue, string> => {
+  const bytes = Encoded.byteLength(JSON.stringify(value))
+  return bytes > taskBytesMax
+    ? Either.left(`the task has ${bytes} bytes as JSON; the limit is ${taskBytesMax}`)
+    : Either.right(value)
 }
 
-/** What the batch adds to a line when it stores it. */
-const overhead = 1_024
+/** The limit on what is stored, less what the batch adds. */
+const taskBytesMax = Encoded.bytesMaxDefault - 1_024

@@ -5,20 +5,20 @@
  * is there; a lock keeps it to one writer at a time.
  */
 import type { StorageError } from "@holdfast/agents/CommitLog"
-import type { Task } from "@holdfast/agents/Task"
 import type { TaskStore } from "@holdfast/agents/TaskStore"
-import * as FileLock from "@holdfast/persistence/FileLock"
+import type * as FileLock from "@holdfast/persistence/FileLock"
 import { whileBusy } from "@holdfast/persistence/SqliteReader"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as Failure from "../Failure.ts"
 import { resultLine } from "./BatchTask.ts"
+import * as OutLines from "./OutLines.ts"
+import * as OutLock from "./OutLock.ts"
 
 /** How many finished tasks are read at once. */
 const pageSize = 200
@@ -27,29 +27,21 @@ const pageSize = 200
 export interface OutFile {
   /** Writes what has finished since the last time, if this process is the one that writes; says whether it is. */
   readonly follow: Effect.Effect<boolean, StorageError | Failure.Failure>
+  /** Follows, and leaves each task with its last result alone, where one was retried by hand. */
+  readonly complete: Effect.Effect<boolean, StorageError | Failure.Failure>
 }
-
-const Line = Schema.parseJson(Schema.Struct({
-  index: Schema.Number,
-  status: Schema.String,
-  attempts: Schema.Number,
-  startedAt: Schema.NullOr(Schema.String)
-}))
-
-const decodeLine = Schema.decodeUnknownEither(Line)
 
 /** Fails when the file holds something that no batch has written; an absent or empty one is fine. */
 export const check = (file: string): Effect.Effect<void, Failure.Failure> =>
-  accessing(file, () => {
-    if (!fs.existsSync(file) || fs.statSync(file).size === 0) return Either.void
-    const start = readStart(file)
-    const end = start.indexOf("\n")
-    // A first line that is cut off can be a crash's; the rest is compared when it is written.
-    if (end < 0 || Either.isRight(decodeLine(start.slice(0, end)))) return Either.void
-    return Either.left(
-      Failure.usage(`${file}: this file is not the output of a batch; remove it or name another`)
-    )
-  }).pipe(Effect.flatten)
+  Effect.flatten(accessing(file, () => {
+    const stat = fs.statSync(file, { throwIfNoEntry: false })
+    if (stat === undefined) return Either.void
+    if (!stat.isFile()) return Either.left(Failure.usage(`${file}: this is not a regular file`))
+    const foreign = Either.getLeft(OutLines.read(file))
+    return Option.isNone(foreign) ? Either.void : Either.left(Failure.usage(
+      `${file}:${foreign.value}: this is not the output of a batch; remove the file or name another`
+    ))
+  }))
 
 /** Makes the follower of a queue; the file's lock lies beside the database. */
 export const make = (
@@ -67,14 +59,15 @@ export const make = (
       store,
       lock: null,
       descriptor: null,
-      after: 0
+      after: 0,
+      indices: new Set(),
+      stale: false
     }
     yield* Effect.addFinalizer(() => Effect.sync(() => release(state)))
+    const follow = Effect.tap(acquire(state), (mine) => mine ? append(state) : Effect.void)
     return {
-      follow: Effect.flatMap(
-        acquire(state),
-        (mine) => (mine ? Effect.as(append(state), true) : Effect.succeed(false))
-      )
+      follow,
+      complete: Effect.tap(follow, (mine) => mine ? settle(state) : Effect.void)
     }
   })
 
@@ -87,13 +80,14 @@ interface State {
   descriptor: number | null
   /** The finish sequence of the last line written. */
   after: number
+  /** The tasks that have a line. */
+  indices: Set<number>
+  /** Whether a task has more than one. */
+  stale: boolean
 }
 
 const release = (state: State): void => {
-  if (state.descriptor !== null) {
-    fs.fsyncSync(state.descriptor)
-    fs.closeSync(state.descriptor)
-  }
+  if (state.descriptor !== null) fs.closeSync(state.descriptor)
   state.descriptor = null
   state.lock?.release()
   state.lock = null
@@ -102,103 +96,87 @@ const release = (state: State): void => {
 const acquire = (state: State): Effect.Effect<boolean, StorageError | Failure.Failure> =>
   Effect.gen(function*() {
     if (state.lock !== null) return true
-    state.lock = yield* whileBusy("out", () => FileLock.tryAcquire(state.lockFile))
+    state.lock = yield* whileBusy("out", () => OutLock.tryAcquire(state.lockFile))
     if (state.lock === null) return false
     yield* reconcile(state)
     return true
   })
 
-/** Writes the lines of what finished behind `after`. */
-const append = (state: State): Effect.Effect<void, StorageError | Failure.Failure> =>
+/** Writes the lines of what finished behind `after`, but for those that stand there already. */
+const append = (
+  state: State,
+  written: ReadonlySet<string> = none
+): Effect.Effect<void, StorageError | Failure.Failure> =>
   Effect.gen(function*() {
     const tasks = yield* state.store.finished(state.queue, state.after, pageSize)
-    const lines = yield* Effect.forEach(tasks, line)
+    const results = yield* Effect.forEach(tasks, resultLine)
     yield* accessing(state.file, () => {
       state.descriptor ??= fs.openSync(state.file, "a", 0o644)
-      writeAll(state.descriptor, lines.join(""))
-      state.after = tasks.at(-1)?.finishSequence ?? state.after
+      const missing = results.filter((result) => !written.has(OutLines.keyOf(result)))
+      writeAll(state.descriptor, missing.map((result) => `${JSON.stringify(result)}\n`).join(""))
     })
-    if (tasks.length === pageSize) return yield* append(state)
+    for (const { index } of results) {
+      if (state.indices.has(index)) state.stale = true
+      state.indices.add(index)
+    }
+    state.after = tasks.at(-1)?.finishSequence ?? state.after
+    if (tasks.length === pageSize) return yield* append(state, written)
   })
 
-const line = (task: Task) => Effect.map(resultLine(task), (result) => `${JSON.stringify(result)}\n`)
+const none: ReadonlySet<string> = new Set()
 
-/** Compares the file with the store: keeps it where every line is one of the store's, else writes it anew. */
+/** Compares the file with the store: adds what it lacks, or writes it anew where it holds what it should not. */
 const reconcile = (state: State): Effect.Effect<void, StorageError | Failure.Failure> =>
   Effect.gen(function*() {
-    const written = yield* accessing(state.file, () => readLines(state.file))
-    const missing = Option.isNone(written) ? null : yield* compare(state, written.value)
-    yield* accessing(state.file, () => {
-      state.after = 0
-      if (missing === null) fs.rmSync(state.file, { force: true })
-      state.descriptor = fs.openSync(state.file, "a", 0o644)
-    })
-    if (missing === null) return
-    yield* accessing(state.file, () => {
-      if (state.descriptor !== null) writeAll(state.descriptor, missing.lines.join(""))
-      state.after = missing.after
-    })
-  })
-
-interface Missing {
-  readonly lines: ReadonlyArray<string>
-  readonly after: number
-}
-
-/** The lines the file lacks of what has finished; `null` when it holds one that it should not. */
-const compare = (
-  state: State,
-  written: ReadonlySet<string>
-): Effect.Effect<Missing | null, StorageError> =>
-  Effect.gen(function*() {
-    const lines: Array<string> = []
-    let found = 0
-    let after = 0
-    while (true) {
-      const tasks = yield* state.store.finished(state.queue, after, pageSize)
-      for (const task of tasks) {
-        const result = yield* resultLine(task)
-        if (written.has(keyOf(result))) found += 1
-        else lines.push(`${JSON.stringify(result)}\n`)
-        after = task.finishSequence ?? after
-      }
-      if (tasks.length < pageSize) return found === written.size ? { lines, after } : null
+    const lines = yield* accessing(state.file, () => readWhole(state.file))
+    if (Either.isLeft(lines)) {
+      return yield* Failure.conflict(`${state.file}:${lines.left}: something else writes to this file`)
     }
+    const { keys, repeated } = lines.right
+    const kept = !repeated && keys.size === (yield* countFinished(state, keys, 0))
+    return yield* kept ? append(state, keys) : rewrite(state)
   })
 
-const keyOf = (
-  result: {
-    readonly index: number
-    readonly status: string
-    readonly attempts: number
-    readonly startedAt: string | null
-  }
-) => `${result.index} ${result.status} ${result.attempts} ${result.startedAt ?? ""}`
+/** How many finished tasks are among the written ones. */
+const countFinished = (
+  state: State,
+  written: ReadonlySet<string>,
+  after: number
+): Effect.Effect<number, StorageError> =>
+  Effect.gen(function*() {
+    if (written.size === 0) return 0
+    const tasks = yield* state.store.finished(state.queue, after, pageSize)
+    const results = yield* Effect.forEach(tasks, resultLine)
+    const found = results.filter((result) => written.has(OutLines.keyOf(result))).length
+    const last = tasks.at(-1)?.finishSequence ?? null
+    return last === null ? found : found + (yield* countFinished(state, written, last))
+  })
 
-/** The keys of the file's lines, its torn end cut off; `none` where a line is no result, or stands there twice. */
-const readLines = (file: string): Option.Option<ReadonlySet<string>> => {
-  const keys = new Set<string>()
-  if (!fs.existsSync(file)) return Option.some(keys)
-  const text = fs.readFileSync(file, "utf8")
-  const whole = text.slice(0, text.lastIndexOf("\n") + 1)
-  if (whole.length < text.length) fs.truncateSync(file, Buffer.byteLength(whole))
-  const lines = whole.split("\n").slice(0, -1)
-  for (const item of lines) {
-    const decoded = decodeLine(item)
-    if (Either.isLeft(decoded)) return Option.none()
-    keys.add(keyOf(decoded.right))
-  }
-  return keys.size === lines.length ? Option.some(keys) : Option.none()
-}
+/** What is on disk then is what will be read, whatever becomes of the machine. */
+const settle = (state: State): Effect.Effect<void, StorageError | Failure.Failure> =>
+  Effect.zipRight(
+    state.stale ? rewrite(state) : Effect.void,
+    accessing(state.file, () => state.descriptor === null ? undefined : fs.fsyncSync(state.descriptor))
+  )
 
-const readStart = (file: string): string => {
-  const descriptor = fs.openSync(file, "r")
-  try {
-    const buffer = Buffer.alloc(256 * 1024)
-    return buffer.subarray(0, fs.readSync(descriptor, buffer)).toString("utf8")
-  } finally {
-    fs.closeSync(descriptor)
-  }
+const rewrite = (state: State): Effect.Effect<void, StorageError | Failure.Failure> =>
+  Effect.zipRight(
+    accessing(state.file, () => {
+      if (fs.existsSync(state.file)) fs.truncateSync(state.file)
+      state.after = 0
+      state.indices = new Set()
+      state.stale = false
+    }),
+    append(state)
+  )
+
+/** The lines of the file, its torn end cut off. */
+const readWhole = (file: string): Either.Either<OutLines.OutLines, number> => {
+  if (!fs.existsSync(file)) return Either.right({ keys: new Set(), repeated: false, wholeBytes: 0 })
+  return Either.map(OutLines.read(file), (lines) => {
+    if (lines.wholeBytes < fs.statSync(file).size) fs.truncateSync(file, lines.wholeBytes)
+    return lines
+  })
 }
 
 const writeAll = (descriptor: number, text: string): void => {

@@ -15,6 +15,7 @@ import * as Stream from "effect/Stream"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import process from "node:process"
+import { buffer } from "node:stream/consumers"
 import * as Failure from "../Failure.ts"
 import type { BatchOptions } from "./BatchOptions.ts"
 import * as BatchTask from "./BatchTask.ts"
@@ -37,6 +38,7 @@ export const check = (options: BatchOptions): Effect.Effect<Prepared, Failure.Fa
     const source = options.tasks === "-" ? "stdin" : options.tasks
     const input = yield* toFailure(Input.parse(source, yield* readInput(options.tasks)))
     yield* checkProgram(template, options)
+    yield* checkFiles(options)
     for (const task of input.tasks) {
       const problem = Either.flatMap(Template.render(template, task), () => priorityOf(options, task.value))
       if (Either.isLeft(problem)) return yield* Failure.usage(`${source}:${task.line}: ${problem.left}`)
@@ -63,8 +65,9 @@ export const load = (
 const toFailure = <A>(either: Either.Either<A, string>) => Either.mapLeft(either, Failure.usage)
 
 const readInput = (name: string): Effect.Effect<Uint8Array, Failure.Failure> =>
-  Effect.try({
-    try: () => fs.readFileSync(name === "-" ? 0 : name),
+  Effect.tryPromise({
+    // A pipe that has nothing yet would refuse to be read in one go.
+    try: async () => name === "-" ? buffer(process.stdin) : fs.readFileSync(name),
     catch: (error) => Failure.usage(`${name}: ${error instanceof Error ? error.message : String(error)}`)
   })
 
@@ -74,7 +77,8 @@ const checkProgram = (
 ): Effect.Effect<void, Failure.Failure> =>
   Effect.flatMap(SystemCommand.inheritedEnvironment, (environment) => {
     const program = Template.fixedProgram(template)
-    const runnable = program === null || options.command.shell || isRunnable(program, environment["PATH"] ?? "")
+    const runnable = program === null || options.command.shell ||
+      isRunnable(program, environment["PATH"] ?? "")
     return runnable ? Effect.void : Failure.usage(`command not found, or not executable: ${program}`)
   })
 
@@ -90,6 +94,33 @@ const isRunnable = (program: string, searchPath: string): boolean => {
       throw error
     }
   })
+}
+
+/** What is written must be a file of its own, at a place that can be written. */
+const checkFiles = ({ failed, out, tasks }: BatchOptions): Effect.Effect<void, Failure.Failure> => {
+  const given = [["--out", out], ["--failed", failed]] as const
+  const taken = new Map([[realPath(tasks), "the tasks"]])
+  for (const [option, file] of given) {
+    if (file === null) continue
+    const other = taken.get(realPath(file))
+    if (other !== undefined) return Effect.fail(Failure.usage(`${option} ${file}: this file holds ${other}`))
+    taken.set(realPath(file), `what ${option} writes`)
+    const problem = whyNotWritable(file)
+    if (problem !== null) return Effect.fail(Failure.usage(`${option} ${file}: ${problem}`))
+  }
+  return Effect.void
+}
+
+const realPath = (file: string): string => fs.existsSync(file) ? fs.realpathSync(file) : path.resolve(file)
+
+const whyNotWritable = (file: string): string | null => {
+  try {
+    fs.accessSync(fs.existsSync(file) ? file : path.dirname(file), fs.constants.W_OK)
+    return null
+  } catch (error) {
+    if (error instanceof Error && "code" in error) return error.message
+    throw error
+  }
 }
 
 const priorityOf = (options: BatchOptions, value: Input.TaskValue): Either.Either<number, string> => {

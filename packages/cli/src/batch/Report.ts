@@ -67,13 +67,12 @@ const summarize = (
   Effect.gen(function*() {
     const { counts } = now
     const { name } = of.prepared
-    if (output.interactive) yield* output.draw("\r\u001b[K")
     const exitCode = ended === "interrupted"
       ? exitCodes.interrupted
       : counts.dead + counts.skipped > 0
       ? exitCodes.someFailed
       : exitCodes.done
-    yield* output.say(`${name}: ${headline(of.before, ended, now)}`)
+    yield* output.say(`${name}: ${headline(of, ended, now)}`)
     if (of.options.json) {
       const ran = Progress.finished(now) - of.before
       const left = counts.ready + counts.running
@@ -92,11 +91,18 @@ const summarize = (
     return exitCode
   })
 
-const headline = (before: number, ended: Ended, now: Progress.Snapshot): string => {
+const headline = (
+  { before, options }: { readonly before: number; readonly options: BatchOptions },
+  ended: Ended,
+  now: Progress.Snapshot
+): string => {
   const { counts } = now
   const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : ""
   const tally = `${counts.completed} ok, ${counts.dead} failed${skipped}, of ${now.total}`
-  if (ended === "interrupted") return `interrupted, state saved: ${tally}; run the same command to continue`
+  if (ended === "interrupted") {
+    const again = options.restart ? "the same command without --restart" : "the same command"
+    return `interrupted, state saved: ${tally}; run ${again} to continue`
+  }
   if (before === now.total) return `was already done: ${tally}`
   const continued = before > 0 ? ` (continued behind ${before})` : ""
   return `done in ${Progress.duration(now.elapsedMillis / 1_000)}: ${tally}${continued}`

@@ -49,10 +49,11 @@ const check = Command.make("check", { db, json }, (options) =>
     Command.withDescription("Checks the file's integrity, its settings, counters, and what dead nodes hold.")
   )
 
-const adopt = Command.make("adopt", { db }, (options) =>
+const adopt = Command.make("adopt", { db, json }, (options) =>
   Effect.gen(function*() {
     yield* guarded(options.db, StoreAdmin.adopt(options.db))
     const output = yield* Output
+    if (options.json) return yield* output.result(JSON.stringify({ db: options.db, adopted: true }))
     yield* output.say(
       `${options.db} may be used here; see that the store it was copied from is not used any more`
     )

@@ -4,6 +4,7 @@
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
+import type { StorageError } from "@holdfast/agents/CommitLog"
 import type { Task } from "@holdfast/agents/Task"
 import { TaskStatus } from "@holdfast/agents/Task"
 import * as Clock from "effect/Clock"
@@ -11,6 +12,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Failure from "../Failure.ts"
+import type { Guest } from "../Guest.ts"
 import { Output } from "../Output.ts"
 import { iso, oneLine, table, time } from "../Table.ts"
 import { db, json, withGuest } from "./Shared.ts"
@@ -135,14 +137,14 @@ const retryTasks = (options: RetryOptions) =>
     const results = yield* withGuest(options.db, (guest) =>
       Effect.mapError(
         Effect.zipRight(
-          guest.tasks.queues,
+          requireRetryable(guest, options),
           Effect.forEach(options.all ? [null] : options.ids, (id) =>
             Effect.map(
               guest.command({ _tag: "RetryTasks", queue: options.queue, id }),
               (outcome) => ({ id, outcome })
             ))
         ),
-        (error) => Failure.storage(options.db, error)
+        (error) => error._tag === "Failure" ? error : Failure.storage(options.db, error)
       ))
     for (const { id, outcome } of results) {
       const what = id === null ? "every dead and skipped task" : `task ${id}`
@@ -159,24 +161,40 @@ const retryTasks = (options: RetryOptions) =>
     }
   })
 
+/** What cannot be retried is said at once, whether or not a node runs. */
+const requireRetryable = (
+  guest: Guest,
+  options: RetryOptions
+): Effect.Effect<void, Failure.Failure | StorageError> =>
+  Effect.gen(function*() {
+    if (Option.isNone(yield* guest.tasks.queue(options.queue))) {
+      return yield* Failure.conflict(`there is no queue ${options.queue}`)
+    }
+    for (const id of options.ids) {
+      const task = Option.getOrNull(yield* guest.tasks.task(options.queue, id))
+      if (task === null) return yield* Failure.conflict(`queue ${options.queue} has no task ${id}`)
+      if (task.status !== "dead" && task.status !== "skipped") {
+        return yield* Failure.conflict(
+          `task ${id} is ${task.status}: only dead and skipped tasks can be retried`
+        )
+      }
+    }
+  })
+
 const retryDry = (options: RetryOptions) =>
   Effect.gen(function*() {
     const output = yield* Output
-    const lines = yield* withGuest(options.db, (guest) =>
+    const count = yield* withGuest(options.db, (guest) =>
       Effect.mapError(
-        options.all
-          ? Effect.map(guest.tasks.queue(options.queue), (found) => {
-            const counts = Option.getOrUndefined(found)?.counts
-            return [`${(counts?.dead ?? 0) + (counts?.skipped ?? 0)} tasks would be retried`]
-          })
-          : Effect.forEach(options.ids, (id) =>
-            Effect.map(
-              guest.tasks.task(options.queue, id),
-              (task) => `${id}: ${Option.getOrUndefined(task)?.status ?? "not found"}`
-            )),
-        (error) => Failure.storage(options.db, error)
-      ))
-    yield* Effect.forEach(lines, output.result, { discard: true })
+        Effect.zipRight(requireRetryable(guest, options), guest.tasks.queue(options.queue)),
+        (error) => error._tag === "Failure" ? error : Failure.storage(options.db, error)
+      ).pipe(Effect.map((queue) => {
+        const counts = Option.getOrUndefined(queue)?.counts
+        return options.all ? (counts?.dead ?? 0) + (counts?.skipped ?? 0) : new Set(options.ids).size
+      })))
+    yield* output.result(
+      options.json ? JSON.stringify({ wouldRetry: count }) : `${count} tasks would be retried`
+    )
   })
 
 /** `holdfast tasks`. */

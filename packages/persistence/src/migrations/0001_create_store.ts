@@ -73,6 +73,7 @@ export const statements: ReadonlyArray<string> = [
     id TEXT NOT NULL UNIQUE,
     command TEXT NOT NULL,
     created_at INTEGER NOT NULL,
+    changed INTEGER NOT NULL DEFAULT 0,
     outcome TEXT,
     settled_at INTEGER,
     node TEXT
