@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { TaskStore } from "@holdfast/agents/TaskStore"
+import * as Membership from "@holdfast/persistence/Membership"
 import * as Sqlite from "@holdfast/persistence/Sqlite"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -93,6 +94,25 @@ describe("a node stopped past its lease", () => {
       )
       expect(new Set(claimed.flat().map((task) => task.id))).toEqual(new Set(["one", "two"]))
       expect(claimed.flat().map((task) => task.attempt)).toEqual([2, 2])
+    }))
+})
+
+describe("a node whose lock file somebody removed", () => {
+  it.scopedLive("is fenced by the next node rather than run twice, and joins again", () =>
+    Effect.gen(function*() {
+      const filename = yield* temporaryStore
+      const node = yield* Layer.build(Sqlite.layer({ filename }))
+      yield* Effect.provide(enqueue(queue, ["one"]), node)
+      const held = first(yield* Effect.provide(claim(queue, 1), node))
+      FileSystem.rmSync(Membership.lockFile(filename, held.node))
+      const other = yield* Layer.build(Sqlite.layer({ filename }))
+      const taken = first(yield* Effect.provide(claim(queue, 1), other))
+      expect(taken).toMatchObject({ id: "one", attempt: 2 })
+      const error = yield* Effect.flip(Effect.provide(complete(held), node))
+      expect(["NodeFenced", "Superseded"]).toContain(error._tag)
+      yield* Effect.provide(complete(taken), other)
+      yield* Effect.provide(enqueue(queue, ["two"]), node)
+      expect(yield* Effect.provide(claim(queue, 1), node)).toMatchObject([{ id: "two" }])
     }))
 })
 
