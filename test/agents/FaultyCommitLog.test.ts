@@ -126,6 +126,18 @@ describe("FaultyCommitLog", () => {
       commit === 1 ? { _tag: "Delay", duration: "1 minute" } : { _tag: "CrashBefore" }
     ))))
 
+  it.effect("does not answer what was on its way at the crash, written or not", () =>
+    Effect.gen(function*() {
+      const log = yield* CommitLog
+      const { crashed } = yield* FaultyCommitLog.FaultyCommitLog
+      const early = yield* Effect.fork(log.commit([enqueue("early")]))
+      const crashing = yield* Effect.fork(log.commit([enqueue("crash")]))
+      yield* crashed
+      yield* Effect.repeatN(Effect.yieldNow(), 9)
+      expect([early.unsafePoll(), crashing.unsafePoll()]).toEqual([null, null])
+      expect(yield* ids).toEqual(["early"])
+    }).pipe(Effect.provide(on(at({ _tag: "CrashBefore" }, 2)))))
+
   it.effect("lets a program be thrown away that waits uninterruptibly", () =>
     Effect.gen(function*() {
       yield* untilCrash(

@@ -7,6 +7,7 @@ import * as TaskOperation from "@holdfast/agents/TaskOperation"
 import * as TaskOutcome from "@holdfast/agents/TaskOutcome"
 import * as TaskQueue from "@holdfast/agents/TaskQueue"
 import { TaskStore } from "@holdfast/agents/TaskStore"
+import * as Sqlite from "@holdfast/persistence/Sqlite"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -89,7 +90,7 @@ describe("TaskQueue", () => {
       expect(yield* Effect.flatMap(TaskStore, (store) => store.queues)).toEqual([])
     }).pipe(Effect.provide(Memory.layer)))
 
-  it.effect("applies every one of many changes of the settings made at once", () =>
+  it.live("applies every one of many changes of the settings made at once", () =>
     Effect.gen(function*() {
       const add = TaskQueue.update(
         "numbers",
@@ -97,7 +98,7 @@ describe("TaskQueue", () => {
       )
       yield* Effect.replicateEffect(add, 20, { concurrency: "unbounded", discard: true })
       expect(yield* TaskQueue.stats("numbers")).toMatchObject({ label: "x".repeat(20), version: 20 })
-    }).pipe(Effect.provide(Memory.layer)))
+    }).pipe(Effect.provide(Sqlite.layer({ filename: ":memory:" }))))
 
   it.effect("gives nothing out while it is paused, and can be told to retry, skip and purge meanwhile", () =>
     Effect.gen(function*() {

@@ -63,6 +63,18 @@ export const taskStoreSuite = (
         expect(yield* task("b", "1")).toMatchObject({ value: { id: "1", status: "ready", payload: "\"1\"" } })
       }).pipe(Effect.provide(layer)))
 
+    it.live("retries in the order in which tasks were given up, and lists what finished in that order", () =>
+      Effect.gen(function*() {
+        const { finished } = yield* TaskStore
+        yield* commit(enqueue("q", ["1", "2", "3"]))
+        const [{ tasks }] = yield* commit(TaskOperation.claimTasks({ queue: "q", limit: 3, nowMillis: 9 }))
+        for (const task of tasks.toReversed()) yield* commit(settle(task, { _tag: "Dead", outcome: "1" }))
+        expect((yield* finished("q", 1, 9)).map(({ id }) => id)).toEqual(["2", "1"])
+        const retry = TaskOperation.retryTasks({ queue: "q", id: null, limit: 2, nowMillis: 9 })
+        expect(yield* commit(retry)).toEqual([2])
+        expect((yield* finished("q", 0, 9)).map(({ id }) => id)).toEqual(["1"])
+      }).pipe(Effect.provide(layer)))
+
     it.live("tells who waits on a queue that there is more to claim, other settings, or nothing left", () =>
       Effect.gen(function*() {
         const { changed } = yield* TaskStore

@@ -10,7 +10,7 @@ import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
-import { enqueue, JobFailed, Jobs, jobState, makeScript, onMemory, settleFibers } from "./workers.ts"
+import { enqueue, JobFailed, Jobs, jobState, makeScript, onMemory, poll, settleFibers } from "./workers.ts"
 
 describe("TaskWorkers: how an attempt ends", () => {
   it.scoped("completes a task with its encoded result, and the next one after it", () =>
@@ -18,6 +18,7 @@ describe("TaskWorkers: how an attempt ends", () => {
       yield* enqueue("a", "b")
       const pool = yield* TaskWorkers.make(Jobs, (name, task) => Effect.succeed(`${name}${task.attempt}`), {
         concurrency: 1,
+        poll,
         until: "drained"
       })
       yield* pool.await
@@ -40,7 +41,7 @@ describe("TaskWorkers: how an attempt ends", () => {
             at.push(millis)
             return new JobFailed({ why: `attempt ${at.length}` })
           }),
-        { concurrency: 2 }
+        { concurrency: 2, poll }
       )
       yield* settleFibers
       expect(yield* jobState("a")).toMatchObject({
@@ -64,7 +65,7 @@ describe("TaskWorkers: how an attempt ends", () => {
     const logger = Logger.make(({ message }) => void logged.push(String(message)))
     return onMemory(Effect.gen(function*() {
       yield* enqueue("a")
-      yield* TaskWorkers.make(Jobs, () => Effect.die(new Error("a bug")), { concurrency: 1 })
+      yield* TaskWorkers.make(Jobs, () => Effect.die(new Error("a bug")), { concurrency: 1, poll })
       yield* TestClock.adjust("1 minute")
       const { outcome, ...state } = yield* jobState("a")
       expect(state).toEqual({ status: "dead", attempt: 3 })
@@ -79,7 +80,7 @@ describe("TaskWorkers: how an attempt ends", () => {
   it.scoped("takes a task that interrupts itself for a bug, not for a request to stop", () =>
     onMemory(Effect.gen(function*() {
       yield* enqueue("a")
-      yield* TaskWorkers.make(Jobs, () => Effect.interrupt, { concurrency: 1 })
+      yield* TaskWorkers.make(Jobs, () => Effect.interrupt, { concurrency: 1, poll })
       yield* TestClock.adjust("1 minute")
       expect(yield* jobState("a")).toMatchObject({ status: "dead", attempt: 3, outcome: { _tag: "Defect" } })
     })))
@@ -101,6 +102,7 @@ describe("TaskWorkers: how an attempt ends", () => {
       yield* TaskQueue.enqueueAll(Small, [1, 2, 3].map((payload) => ({ id: String(payload), payload })))
       const pool = yield* TaskWorkers.make(Small, (payload) => ends[payload] ?? Effect.die("not asked for"), {
         concurrency: 1,
+        poll,
         until: "drained"
       })
       yield* TestClock.adjust("1 hour")
@@ -126,7 +128,7 @@ describe("TaskWorkers: how an attempt ends", () => {
     onMemory(Effect.gen(function*() {
       yield* enqueue("a")
       const endless = "y".repeat(5_000_000)
-      yield* TaskWorkers.make(Jobs, () => Effect.die(endless), { concurrency: 1 })
+      yield* TaskWorkers.make(Jobs, () => Effect.die(endless), { concurrency: 1, poll })
       yield* settleFibers
       const { outcome } = yield* jobState("a")
       expect(outcome?._tag === "Defect" ? outcome.detail.length : null).toBe(64 * 1024)
@@ -149,7 +151,7 @@ describe("TaskWorkers: how an attempt ends", () => {
             yield* Effect.yieldNow()
             return name
           }),
-        { concurrency: 1, until: "drained" }
+        { concurrency: 1, poll, until: "drained" }
       )
       yield* pool.await
       expect(seen).toEqual(["a finds initial", "a left", "b finds initial", "b left"])
@@ -163,7 +165,7 @@ describe("TaskWorkers: when its scope closes", () => {
       const script = yield* makeScript
       yield* enqueue("a", "b", "c", "d")
       const run = (name: string) => Effect.onInterrupt(script.run(name), () => Effect.sleep("1 second"))
-      yield* Scope.extend(TaskWorkers.make(Jobs, run, { concurrency: 3 }), scope)
+      yield* Scope.extend(TaskWorkers.make(Jobs, run, { concurrency: 3, poll }), scope)
       yield* settleFibers
       const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
       yield* TestClock.adjust("1 second")
@@ -174,23 +176,6 @@ describe("TaskWorkers: when its scope closes", () => {
       }
     })))
 
-  it.effect("keeps the result of a task that ends in spite of the interruption", () =>
-    onMemory(Effect.gen(function*() {
-      const scope = yield* Scope.make()
-      const script = yield* makeScript
-      yield* enqueue("a", "b")
-      const run = (name: string) => Effect.uninterruptible(script.run(name))
-      yield* Scope.extend(TaskWorkers.make(Jobs, run, { concurrency: 1 }), scope)
-      yield* settleFibers
-      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
-      yield* settleFibers
-      yield* script.finish("a")
-      yield* closing.await
-      expect(yield* jobState("a")).toMatchObject({ status: "completed", attempt: 1 })
-      expect(yield* jobState("b")).toEqual({ status: "ready", attempt: 0, outcome: null })
-      expect(script.begun).toEqual(["a"])
-    })))
-
   it.effect.prop("law: leaves nothing running, at whatever moment it closes", [
     Schema.Int.pipe(Schema.between(0, 150))
   ], ([yields]) =>
@@ -199,7 +184,7 @@ describe("TaskWorkers: when its scope closes", () => {
       yield* enqueue(...names)
       const scope = yield* Scope.make()
       const run = (name: string) => Effect.as(Effect.yieldNow(), name)
-      yield* Scope.extend(TaskWorkers.make(Jobs, run, { concurrency: 2 }), scope)
+      yield* Scope.extend(TaskWorkers.make(Jobs, run, { concurrency: 2, poll }), scope)
       yield* Effect.repeatN(Effect.yieldNow(), yields)
       yield* Scope.close(scope, Exit.void)
       const { counts } = yield* TaskQueue.stats("jobs")

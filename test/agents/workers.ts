@@ -20,6 +20,9 @@ export const Jobs = TaskQueue.make("jobs", {
   backoff: Backoff.fixed("10 seconds")
 })
 
+/** Pools of one process tell one another what has changed: no test waits for a look that comes by itself. */
+export const poll = "1 day"
+
 /** Adds a job per name, which is its id and payload. */
 export const enqueue = (...names: ReadonlyArray<string>) =>
   TaskQueue.enqueueAll(Jobs, names.map((name) => ({ id: name, payload: name })))

@@ -12,7 +12,17 @@ describe("placeholders", () => {
     Effect.gen(function*() {
       const at = yield* place
       at.write("in.txt", "a/b.tar.gz\nc d.png\n")
-      const ended = yield* at.run(["batch", "in.txt", "--out", "out.jsonl", "--", ...show, "{}", "{#}:{/}", "{.}"])
+      const ended = yield* at.run([
+        "batch",
+        "in.txt",
+        "--out",
+        "out.jsonl",
+        "--",
+        ...show,
+        "{}",
+        "{#}:{/}",
+        "{.}"
+      ])
       expect(ended).toMatchObject({ exitCode: 0 })
       expect(outputs(at)).toEqual([
         "[a/b.tar.gz][1:b.tar.gz][a/b.tar]",
@@ -82,7 +92,18 @@ describe("tasks", () => {
       const at = yield* place
       at.write("in.txt", numbers(2))
       const script = `echo {} >> ran; echo told >&2; [ {} = 1 ] && [ $(grep -c 1 ran) = 2 ]`
-      const ended = yield* at.run(["batch", "in.txt", "--retries", "1", "--out", "out.jsonl", "--", "sh", "-c", script])
+      const ended = yield* at.run([
+        "batch",
+        "in.txt",
+        "--retries",
+        "1",
+        "--out",
+        "out.jsonl",
+        "--",
+        "sh",
+        "-c",
+        script
+      ])
       expect(ended).toMatchObject({ exitCode: 1, stdout: "" })
       expect(ended.stderr).toMatch(/1 ok, 1 failed, of 2/)
       expect(results(at)).toMatchObject([
@@ -98,7 +119,19 @@ describe("output", () => {
     Effect.gen(function*() {
       const at = yield* place
       at.write("in.txt", numbers(3))
-      const ended = yield* at.run(["batch", "in.txt", "--name", "named", "--json", "--retries", "0", "--", "sh", "-c", "echo noise; false"])
+      const ended = yield* at.run([
+        "batch",
+        "in.txt",
+        "--name",
+        "named",
+        "--json",
+        "--retries",
+        "0",
+        "--",
+        "sh",
+        "-c",
+        "echo noise; false"
+      ])
       expect(ended.exitCode).toBe(1)
       expect(JSON.parse(ended.stdout)).toMatchObject({
         batch: "named",
@@ -119,7 +152,16 @@ describe("output", () => {
     Effect.gen(function*() {
       const at = yield* place
       at.write("in.txt", "x\n")
-      const ended = yield* at.run(["batch", "in.txt", "--out", "out.jsonl", "--", "sh", "-c", "echo out; echo err >&2"])
+      const ended = yield* at.run([
+        "batch",
+        "in.txt",
+        "--out",
+        "out.jsonl",
+        "--",
+        "sh",
+        "-c",
+        "echo out; echo err >&2"
+      ])
       expect(ended.stdout).toBe("")
       expect(ended.stderr).not.toContain("err")
       const [result] = results(at)
@@ -146,7 +188,10 @@ describe("output", () => {
       const env = { HOLDFAST_DB: "named.db" }
       yield* at.run(["batch", "in.txt", "--", "true"], { env })
       yield* at.run(["batch", "in.txt", "--db", "given.db", "--", "true"], { env })
-      const listed = yield* Effect.forEach(["named.db", "given.db"], (db) => at.run(["tasks", "list", "--json", "--db", db]))
+      const listed = yield* Effect.forEach(
+        ["named.db", "given.db"],
+        (db) => at.run(["tasks", "list", "--json", "--db", db])
+      )
       expect(listed.map(({ stdout }) => stdout.split("\n").length - 1)).toEqual([1, 1])
       expect((yield* at.run(["ps"])).exitCode).toBe(4)
     }))

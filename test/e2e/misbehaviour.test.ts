@@ -49,7 +49,10 @@ describe("a command that", () => {
   it.scopedLive("writes 100 MB to stdout has the last 64 KiB kept, and the rest dropped", () =>
     Effect.gen(function*() {
       const at = yield* place
-      const { ended, result } = yield* runScript(at, "head -c 100000000 /dev/zero | tr '\\0' y; echo; echo end")
+      const { ended, result } = yield* runScript(
+        at,
+        "head -c 100000000 /dev/zero | tr '\\0' y; echo; echo end"
+      )
       expect(ended).toMatchObject({ exitCode: 0 })
       expect(result).toMatchObject({ status: "ok", truncated: true })
       expect(Buffer.byteLength(result?.stdout ?? "")).toBe(64 * 1024)
@@ -59,7 +62,10 @@ describe("a command that", () => {
   it.scopedLive("writes bytes that are no text has them replaced, and is stored whole", () =>
     Effect.gen(function*() {
       const at = yield* place
-      const { ended, result } = yield* runScript(at, "head -c 70000 /dev/zero; head -c 70000 /dev/zero | tr '\\0' '\\377' >&2")
+      const { ended, result } = yield* runScript(
+        at,
+        "head -c 70000 /dev/zero; head -c 70000 /dev/zero | tr '\\0' '\\377' >&2"
+      )
       expect(ended).toMatchObject({ exitCode: 0 })
       expect(result).toMatchObject({ status: "ok", truncated: true })
       expect(result?.stdout).toBe("\0".repeat(64 * 1024))
@@ -85,7 +91,10 @@ describe("a command that", () => {
   it.scopedLive("leaves a child in a session of its own is done, and the child is killed with the batch", () =>
     Effect.gen(function*() {
       const at = yield* place
-      const { ended, result } = yield* runScript(at, `${inOwnSession} & until [ -s session ]; do sleep 0.01; done`)
+      const { ended, result } = yield* runScript(
+        at,
+        `${inOwnSession} & until [ -s session ]; do sleep 0.01; done`
+      )
       expect(ended).toMatchObject({ exitCode: 0 })
       expect(result).toMatchObject({ status: "ok" })
       expect(at.read("session")).toBe("\n")
@@ -119,7 +128,12 @@ describe("a command that", () => {
       const ended = yield* at.run(["batch", "in.txt", "--retries", "0", "--out", "out.jsonl", "--", "echo"])
       expect(ended).toMatchObject({ exitCode: 1 })
       expect(results(at)).toMatchObject([
-        { status: "failed", exitCode: null, signal: null, stderr: expect.stringMatching(/argument list too long.*E2BIG/) },
+        {
+          status: "failed",
+          exitCode: null,
+          signal: null,
+          stderr: expect.stringMatching(/argument list too long.*E2BIG/)
+        },
         { status: "ok", stdout: "short\n" }
       ])
     }))
@@ -128,7 +142,17 @@ describe("a command that", () => {
     Effect.gen(function*() {
       const at = yield* place
       at.write("in.txt", "echo\nno-such-program\n./in.txt\n")
-      const ended = yield* at.run(["batch", "in.txt", "--retries", "0", "--out", "out.jsonl", "--", "{}", "x"])
+      const ended = yield* at.run([
+        "batch",
+        "in.txt",
+        "--retries",
+        "0",
+        "--out",
+        "out.jsonl",
+        "--",
+        "{}",
+        "x"
+      ])
       expect(ended).toMatchObject({ exitCode: 1 })
       expect(results(at)).toMatchObject([
         { status: "ok", stdout: "x\n" },
@@ -142,7 +166,9 @@ describe("a command that", () => {
       const at = yield* place
       at.write("in.txt", "x\n")
       const input = "meant for nobody"
-      const ended = yield* at.run(["batch", "in.txt", "--out", "out.jsonl", "--", "sh", "-c", "wc -c"], { input })
+      const ended = yield* at.run(["batch", "in.txt", "--out", "out.jsonl", "--", "sh", "-c", "wc -c"], {
+        input
+      })
       expect(ended).toMatchObject({ exitCode: 0 })
       expect(results(at)).toMatchObject([{ status: "ok", stdout: "0\n" }])
     }))

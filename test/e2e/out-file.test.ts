@@ -21,7 +21,11 @@ describe("an --out file that no batch has written is refused with exit code 2, a
     ["text", "precious\n", 1],
     ["text without a line feed", "precious", 1],
     ["other JSON", `{"index":1}\n`, 1],
-    ["another line behind results", `{"index":1,"task":"1","status":"ok","attempts":1,"startedAt":null}\nprecious\n`, 2],
+    [
+      "another line behind results",
+      `{"index":1,"task":"1","status":"ok","attempts":1,"startedAt":null}\nprecious\n`,
+      2
+    ],
     ["a blank line", "\n", 1]
   ]
 
@@ -32,7 +36,9 @@ describe("an --out file that no batch has written is refused with exit code 2, a
       at.write("out.jsonl", content)
       const ended = yield* at.run(again)
       expect(ended.exitCode).toBe(2)
-      expect(ended.stderr).toMatch(new RegExp(`^holdfast: out\\.jsonl:${line}: this is not the output of a batch`))
+      expect(ended.stderr).toMatch(
+        new RegExp(`^holdfast: out\\.jsonl:${line}: this is not the output of a batch`)
+      )
       expect(at.read("out.jsonl")).toBe(content)
       expect(FileSystem.readdirSync(at.directory).sort()).toEqual(["in.txt", "out.jsonl"])
     }))
@@ -45,7 +51,10 @@ describe("an --out file is completed by the next run", () => {
     ["after lines in the middle were lost", (lines) => `${lines[0]}\n${lines[2]}\n`],
     ["after it was emptied", () => ""],
     ["after a line was written twice", (lines) => [...lines, lines[1], ""].join("\n")],
-    ["after a line of another batch got into it", (lines) => `${lines[0]?.replace(/"startedAt":"\d+/, `"startedAt":"1999`)}\n`]
+    [
+      "after a line of another batch got into it",
+      (lines) => `${lines[0]?.replace(/"startedAt":"\d+/, `"startedAt":"1999`)}\n`
+    ]
   ]
 
   it.scopedLive.each(damages)("%s", ([, damage]) =>
@@ -127,7 +136,18 @@ describe("a task that is retried by hand", () => {
 
 describe("a --failed file", () => {
   /** Fails for inputs that hold a 2. */
-  const failing = ["--retries", "0", "--failed", "failed", "--", "sh", "-c", `case "$1" in *2*) exit 1; esac`, "sh", "{}"]
+  const failing = [
+    "--retries",
+    "0",
+    "--failed",
+    "failed",
+    "--",
+    "sh",
+    "-c",
+    `case "$1" in *2*) exit 1; esac`,
+    "sh",
+    "{}"
+  ]
 
   const fedBack = (input: string, expected: string) =>
     Effect.gen(function*() {

@@ -44,7 +44,9 @@ describe.each(["SIGINT", "SIGTERM"] as const)("%s", (signal) => {
       const again = yield* at.run(args)
       expect(again).toMatchObject({ exitCode: 0 })
       expect(again.stderr).toMatch(/8 ok, 0 failed, of 8 \(continued behind 2\)/)
-      expect(results(at).map(({ attempts, index }) => [index, attempts])).toEqual(upTo(8).map((index) => [index, 1]))
+      expect(results(at).map(({ attempts, index }) => [index, attempts])).toEqual(
+        upTo(8).map((index) => [index, 1])
+      )
       expect([...at.lines("begun")].sort()).toEqual(upTo(8).map(String))
     }))
 

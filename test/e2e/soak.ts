@@ -5,10 +5,10 @@
 import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import * as Process from "node:process"
+import process from "node:process"
 import { killLoop } from "../support/kill-loop.ts"
 
-const [minutes = "10", first] = Process.argv.slice(2)
+const [minutes = "10", first] = process.argv.slice(2)
 
 const soak = Effect.gen(function*() {
   const start = yield* Clock.currentTimeMillis
@@ -23,4 +23,4 @@ const soak = Effect.gen(function*() {
   return 0
 })
 
-Process.exitCode = await Effect.runPromise(soak)
+process.exitCode = await Effect.runPromise(soak)

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
+import { CommitLog } from "@holdfast/agents/CommitLog"
 import * as TaskQueue from "@holdfast/agents/TaskQueue"
 import * as Command from "@holdfast/persistence/Command"
 import * as Sqlite from "@holdfast/persistence/Sqlite"
@@ -58,6 +59,19 @@ describe("a command", () => {
       yield* Effect.provide(Effect.void, Sqlite.layer({ filename }))
       expect(yield* outcomeOf(filename, id)).toBe(`{"changed":500}`)
       expect(yield* read(filename, () => Command.pending(0, 10))).toEqual([])
+    }))
+
+  it.scopedLive("that was carried out changes nothing for a node that comes late", () =>
+    Effect.gen(function*() {
+      const filename = yield* storeOf(500)
+      const id = yield* Command.submit(filename, retryAll)
+      yield* Effect.gen(function*() {
+        yield* TaskQueue.skipReady(queue)
+        const log = yield* CommitLog
+        expect(yield* log.commit([Command.carryOut({ id, command: retryAll, nowMillis: 0 })])).toEqual([null])
+        expect(yield* TaskQueue.stats(queue)).toMatchObject({ counts: { ready: 0, skipped: 500 } })
+      }).pipe(Effect.provide(Sqlite.layer({ filename })))
+      expect(yield* outcomeOf(filename, id)).toBe(`{"changed":500}`)
     }))
 
   it.scopedLive("given beside a running node is carried out by it", () =>

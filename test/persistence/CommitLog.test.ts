@@ -172,6 +172,6 @@ describe("CommitLog on SQLite with faults", () => {
         if (!crashed) expect(unanswered).toEqual([])
         expect(found).toEqual(modelContents(judge(rounds, (id) => ids.has(id))))
       }),
-    { fastCheck: { numRuns: 80 } }
+    { fastCheck: { numRuns: 50 } }
   )
 })

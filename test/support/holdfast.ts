@@ -1,3 +1,4 @@
+import Database from "better-sqlite3"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -82,6 +83,16 @@ export const linesOf = (text: string): ReadonlyArray<string> => text.split("\n")
 export const results = (at: Place, name = "out.jsonl"): ReadonlyArray<ResultLine> =>
   at.lines(name).map((line): ResultLine => JSON.parse(line)).sort((a, b) => a.index - b.index)
 
+/** Rows of the database of a place, read beside whoever uses it. */
+export const rows = <Row>(at: Place, sql: string): ReadonlyArray<Row> => {
+  const database = new Database(at.file("holdfast.db"), { readonly: true, timeout: 5_000 })
+  try {
+    return database.prepare(sql).all() as ReadonlyArray<Row>
+  } finally {
+    database.close()
+  }
+}
+
 /** The numbers from 1, one a line. */
 export const numbers = (count: number): string =>
   Array.from({ length: count }, (_, index) => `${index + 1}\n`).join("")
@@ -89,6 +100,13 @@ export const numbers = (count: number): string =>
 /** The numbers from 1. */
 export const upTo = (count: number): ReadonlyArray<number> =>
   Array.from({ length: count }, (_, index) => index + 1)
+
+/** Changes the database of a place behind everybody's back. */
+export const alter = (at: Place, sql: string): void => {
+  const database = new Database(at.file("holdfast.db"), { timeout: 5_000 })
+  database.exec(sql)
+  database.close()
+}
 
 const spawn = (
   directory: string,

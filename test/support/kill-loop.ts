@@ -31,12 +31,10 @@ type Moment =
   | { readonly _tag: "Begun"; readonly commands: number; readonly millis: number }
 
 const moments: FastCheck.Arbitrary<Moment> = FastCheck.oneof(
-  FastCheck.record({ _tag: FastCheck.constant("Started"), millis: FastCheck.nat(500) } as const),
-  FastCheck.record({
-    _tag: FastCheck.constant("Begun"),
-    commands: FastCheck.integer({ min: 1, max: 12 }),
-    millis: FastCheck.nat(60)
-  } as const)
+  FastCheck.nat(500).map((millis): Moment => ({ _tag: "Started", millis })),
+  FastCheck.tuple(FastCheck.integer({ min: 1, max: 12 }), FastCheck.nat(60)).map(
+    ([commands, millis]): Moment => ({ _tag: "Begun", commands, millis })
+  )
 )
 
 /** Notes that it runs, that an earlier run of its task still does, and that it has ended. */
@@ -91,9 +89,13 @@ const violationsIn = (at: Place, { concurrency, kills, tasks }: KillLoopOptions,
   const ended = new Set(at.lines("ended")).size
   const left = at.processes()
   return [
-    ...(found.map((result) => result.index).join() === expected ? [] : [`--out has ${found.length} lines, not each task once`]),
+    ...(found.map((result) => result.index).join() === expected
+      ? []
+      : [`--out has ${found.length} lines, not each task once`]),
     ...found.filter(({ status }) => status !== "ok").map(({ index, status }) => `task ${index} is ${status}`),
-    ...(extra <= kills * concurrency ? [] : [`${extra} extra executions in ${kills} kills of ${concurrency} at once`]),
+    ...(extra <= kills * concurrency
+      ? []
+      : [`${extra} extra executions in ${kills} kills of ${concurrency} at once`]),
     ...(ended === tasks ? [] : [`${ended} tasks of ${tasks} have ended`]),
     ...at.lines("overlaps"),
     ...(left.length === 0 ? [] : [`${left.length} processes are left behind`])

@@ -1,4 +1,5 @@
 import * as FileLock from "@holdfast/persistence/FileLock"
+import * as Effect from "effect/Effect"
 import * as FileSystem from "node:fs"
 import * as Path from "node:path"
 import Process from "node:process"
@@ -14,7 +15,7 @@ const [mode, at = "", rounds = "0"] = Process.argv.slice(2)
 const hold = () => {
   const lock = FileLock.tryAcquire(at)
   Process.stdout.write(lock === null ? "refused\n" : "held\n")
-  setInterval(() => lock, 1_000)
+  return Effect.runPromise(Effect.as(Effect.never, lock))
 }
 
 const own = () => {
@@ -46,6 +47,6 @@ const sweep = () => {
   Process.stdout.write(`${JSON.stringify({ swept })}\n`)
 }
 
-if (mode === "hold") hold()
+if (mode === "hold") await hold()
 else if (mode === "own") own()
 else sweep()

@@ -2,20 +2,18 @@
  * Task workers are a supervised pool that claims tasks of a queue, runs them, and settles what came of them.
  */
 import * as Supervisor from "@holdfast/core/Supervisor"
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type * as ParseResult from "effect/ParseResult"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import type { LaneFailed, OperationRejected } from "./CommitLog.ts"
 import { CommitLog, NodeFenced, StorageError } from "./CommitLog.ts"
-import * as Encoded from "./Encoded.ts"
 import type { ClaimedTask } from "./Task.ts"
+import type { Restore } from "./TaskAttempt.ts"
+import * as TaskAttempt from "./TaskAttempt.ts"
 import type { Claimed } from "./TaskOperation.ts"
 import * as TaskOperation from "./TaskOperation.ts"
 import * as TaskOutcome from "./TaskOutcome.ts"
@@ -31,7 +29,7 @@ export const outagePause = Duration.seconds(1)
 
 /** A running pool. */
 export interface TaskWorkers {
-  /** Stops claiming; completes when the tasks in hand have ended and are settled. */
+  /** Stops claiming; completes when the tasks in hand have ended and are settled, or the pool has ended otherwise. */
   readonly drain: Effect.Effect<void>
   /** Completes when the pool has drained, or the queue has with `until: "drained"`; fails when its supervisor gave up. */
   readonly await: Effect.Effect<void, Supervisor.RestartIntensityExceeded>
@@ -66,7 +64,10 @@ export const make = <P, A, E, R, R2 = never>(
   Effect.gen(function*() {
     const pool = yield* makePool(queue, options)
     const context = yield* Effect.context<R | R2>()
-    const slot = Effect.provide(worker(pool, (task, restore) => attempt(queue, run, task, restore)), context)
+    const slot = Effect.provide(
+      worker(pool, (task, restore) => TaskAttempt.run(queue, run, task, restore)),
+      context
+    )
     const supervisor = yield* Effect.orDie(Supervisor.make({
       name: `workers of ${queue.name}`,
       strategy: "one_for_one",
@@ -83,7 +84,8 @@ export const make = <P, A, E, R, R2 = never>(
     return {
       drain: Effect.suspend(() => {
         pool.draining = true
-        return Effect.zipRight(Deferred.succeed(pool.stop, undefined), Deferred.await(pool.finished))
+        const ended = Effect.raceFirst(Deferred.await(pool.finished), Effect.exit(supervisor.await))
+        return Effect.zipRight(Deferred.succeed(pool.stop, undefined), Effect.asVoid(ended))
       }),
       await: Effect.raceFirst(Deferred.await(pool.finished), supervisor.await),
       outage: Deferred.await(pool.outage)
@@ -154,55 +156,11 @@ const workLoop = <R, R2>(pool: Pool<R2>, run: RunAttempt<R>): Effect.Effect<void
       let task = yield* nextTask(pool, restore)
       while (task !== null) {
         const end = yield* run(task, restore)
-        const next = yield* settle(pool, task, end, restore)
-        // Where the worker itself was asked to stop, it stops here, with nothing in hand.
-        yield* restore(Effect.void)
-        task = next ?? (yield* nextTask(pool, restore))
+        // Where the worker is to stop, what was claimed along with the settlement ends before it begins, and is released.
+        task = (yield* settle(pool, task, end, restore)) ?? (yield* nextTask(pool, restore))
       }
     })
   )
-
-/** Runs a task once and says how that ended; what the task forked or acquired is gone by then. */
-const attempt = <P, A, E, R>(
-  queue: TaskQueue<P, A, E>,
-  run: (payload: P, task: ClaimedTask) => Effect.Effect<A, E, R>,
-  task: ClaimedTask,
-  restore: Restore
-): Effect.Effect<TaskSettlement.AttemptEnd, never, R> =>
-  Effect.gen(function*() {
-    const payload = yield* Effect.exit(queue.payload.decode(task.payload))
-    if (Exit.isFailure(payload)) {
-      return defect(`its payload could not be decoded: ${Cause.pretty(payload.cause)}`)
-    }
-    const exit = yield* Effect.exit(restore(run(payload.value, task)))
-    if (Exit.isSuccess(exit)) return yield* encodeEnd(task, "Success", queue.success.encode(exit.value))
-    const failure = Cause.failureOption(exit.cause)
-    if (Cause.isDie(exit.cause) || (failure._tag === "None" && !(yield* isStopping(restore)))) {
-      yield* Effect.logError(`task ${task.id} of queue ${task.queue} ended with a defect`, exit.cause)
-      return defect(Cause.pretty(exit.cause))
-    }
-    return failure._tag === "None"
-      ? { _tag: "Interrupted" }
-      : yield* encodeEnd(task, "Failure", queue.error.encode(failure.value))
-  })
-
-/** Whether the worker itself was interrupted, rather than the task by its own doing. */
-const isStopping = (restore: Restore) => Effect.map(Effect.exit(restore(Effect.void)), Exit.isFailure)
-
-const defect = (detail: string): TaskSettlement.AttemptEnd => ({ _tag: "Defect", detail })
-
-const encodeEnd = (
-  task: ClaimedTask,
-  tag: "Success" | "Failure",
-  encode: Effect.Effect<string, ParseResult.ParseError>
-): Effect.Effect<TaskSettlement.AttemptEnd> =>
-  Effect.tap(encode, (text) => Encoded.checkSize(`outcome of task ${task.id} of queue ${task.queue}`, text))
-    .pipe(
-      Effect.map((text): TaskSettlement.AttemptEnd =>
-        tag === "Success" ? { _tag: tag, value: text } : { _tag: tag, error: text }
-      ),
-      Effect.catchAll((error) => Effect.succeed(defect(`its outcome was not stored: ${error.message}`)))
-    )
 
 /** Waits for a task to claim; `null` when the pool drains, or the queue has drained and the pool was to end then. */
 const nextTask = <R>(pool: Pool<R>, restore: Restore): Effect.Effect<ClaimedTask | null, never, R> =>
@@ -217,6 +175,7 @@ const look = <R>(pool: Pool<R>, restore: Restore): Effect.Effect<ClaimedTask | n
       if (pool.draining) return null
       // Listened to from before the claim, so that what changes in between is not missed.
       const changed = yield* Effect.fork(Effect.interruptible(pool.store.changed(pool.queue)))
+      yield* Effect.yieldNow()
       const claimed = yield* claim(pool, restore)
       const task = claimed.tasks[0] ?? null
       const drained = pool.untilDrained && claimed.unfinished === 0
@@ -262,11 +221,13 @@ const settle = <R>(
     const random01 = yield* Random.next
     const settlement = TaskSettlement.decide(task, end, { backoff: pool.backoff, nowMillis, random01 })
     const operation = settleTask(task, settlement, nowMillis)
-    if (pool.gate !== null || pool.draining || end._tag === "Interrupted") {
-      return yield* Effect.as(pool.log.commit([operation]), null)
-    }
-    const [, claimed] = yield* pool.log.commit([operation, claimOne(pool.queue, nowMillis)])
-    return claimed.tasks[0] ?? null
+    const alone = Effect.as(pool.log.commit([operation]), null)
+    if (pool.gate !== null || pool.draining || end._tag === "Interrupted") return yield* alone
+    return yield* pool.log.commit([operation, claimOne(pool.queue, nowMillis)]).pipe(
+      Effect.map(([, claimed]) => claimed.tasks[0] ?? null),
+      // The claim may be to blame.
+      Effect.catchTags({ OperationRejected: () => alone, LaneFailed: () => alone })
+    )
   }).pipe(
     persist(pool, restore),
     Effect.catchTags({
@@ -323,5 +284,3 @@ const persist = <R>(pool: Pool<R>, restore: Restore) =>
       () => restore(Effect.never)
     )
   )
-
-type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>

@@ -100,7 +100,7 @@ const valueProblem = (accepted: string, value: string | undefined, apart: boolea
 }
 
 const knownTo = (command: Descriptor): Known =>
-  new Map([...builtIn, ...optionsOf(CommandDescriptor.getUsage(command))])
+  new Map([...optionsOf(CommandDescriptor.getUsage(command)), ...builtIn])
 
 const optionsOf = (usage: Usage): ReadonlyArray<readonly [string, string | null]> => {
   switch (usage._tag) {

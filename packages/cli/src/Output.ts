@@ -34,7 +34,7 @@ export const layer: Layer.Layer<Output> = Layer.effect(
   Effect.map(SystemCommand.inheritedEnvironment, (environment) => ({
     result: (line) => write(1, `${line}\n`),
     // On a terminal it takes the place of a progress line.
-  say: (line) => write(2, `${process.stderr.isTTY ? `\r\u001b[K${line}` : plain(line)}\n`),
+    say: (line) => write(2, `${process.stderr.isTTY ? `\r\u001b[K${line}` : plain(line)}\n`),
     draw: (text) => write(2, text),
     interactive: process.stderr.isTTY,
     colours: (environment["NO_COLOR"] ?? "") === ""
@@ -42,14 +42,7 @@ export const layer: Layer.Layer<Output> = Layer.effect(
 )
 
 const write = (descriptor: number, text: string): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    try {
-      return writeFrom(descriptor, Buffer.from(text), 0)
-    } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "EPIPE") return Effect.void
-      throw error
-    }
-  })
+  Effect.suspend(() => writeFrom(descriptor, Buffer.from(text), 0))
 
 /** A pipe that is full refuses for the moment (EAGAIN): what is left is written a little later. */
 const writeFrom = (descriptor: number, bytes: Buffer, from: number): Effect.Effect<void> => {
@@ -58,7 +51,9 @@ const writeFrom = (descriptor: number, bytes: Buffer, from: number): Effect.Effe
     while (at < bytes.length) at += fs.writeSync(descriptor, bytes, at)
     return Effect.void
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EAGAIN")) throw error
+    if (!(error instanceof Error && "code" in error)) throw error
+    if (error.code === "EPIPE") return Effect.void
+    if (error.code !== "EAGAIN") throw error
     return Effect.delay(Effect.suspend(() => writeFrom(descriptor, bytes, at)), "5 millis")
   }
 }

@@ -177,9 +177,19 @@ const transact = (
 const learnFate = (writer: Writer, { answer, membership }: Pending): Written | null => {
   disconnect(writer)
   const last = Sqlite.read(connect(writer), () => NodeRows.lastBatch(membership.identity))
-  if (last === null) return fencedOut(writer, membership)
-  return last > membership.batch ? written(membership, answer) : null
+  // Also of a node that was declared dead since: its next batch learns that.
+  if (last !== null && last.batch > membership.batch) return written(membership, answer)
+  if (last?.alive === true) return null
+  const fenced = fencedOut(writer, membership)
+  return last === null ? { _tag: "Failed", error: forgotten } : fenced
 }
+
+const forgotten = new StorageError({
+  operation: "commit",
+  reason: "Io",
+  outcome: "unknown",
+  detail: "the answer to COMMIT was lost, and the node was removed before it could be learnt"
+})
 
 const written = (membership: Membership.Membership, answer: Batch.BatchAnswer): Written => {
   membership.batch += 1

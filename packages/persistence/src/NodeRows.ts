@@ -71,13 +71,12 @@ export function* fence(
   return rows.length === 1
 }
 
-/** The number of the last batch the membership committed; `null` when it has ended. */
-export function* lastBatch(node: NodeIdentity): SqlPlan<number | null> {
-  const rows = yield* query<{ readonly batch: number }>(
-    `SELECT batch FROM nodes WHERE id = ? AND epoch = ? AND status = 'alive'`,
-    [node.id, node.epoch]
-  )
-  return rows[0]?.batch ?? null
+/** The number of the last batch the membership committed, and whether it still stands; `null` when its row is gone. */
+export function* lastBatch(
+  node: NodeIdentity
+): SqlPlan<{ readonly batch: number; readonly alive: boolean } | null> {
+  const rows = yield* query<NodeRow>("SELECT * FROM nodes WHERE id = ? AND epoch = ?", [node.id, node.epoch])
+  return rows[0] === undefined ? null : { batch: rows[0].batch, alive: rows[0].status === "alive" }
 }
 
 /** Every node that is alive or still has something to be taken over. */

@@ -174,11 +174,9 @@ const isThere = (filename: string): boolean => {
   throw new StorageFailure({ reason: "Unsupported", detail: `${filename} is not a file` })
 }
 
-/** SQLite would open what it cannot write, and fail later; it keeps other files beside the database as well. */
-const requireWritable = (filename: string): void => {
+/** SQLite would open what it cannot write, and fail later. */
+const requireWritable = (filename: string): void =>
   fs.accessSync(filename, fs.constants.R_OK | fs.constants.W_OK)
-  fs.accessSync(path.dirname(path.resolve(filename)), fs.constants.W_OK)
-}
 
 /** Only a new file is opened here: closing a descriptor of an existing one would drop this process's locks on it. */
 const createPrivate = (filename: string): void => {

@@ -22,6 +22,7 @@ import { Output } from "../Output.ts"
 import type { BatchOptions } from "./BatchOptions.ts"
 import * as BatchTask from "./BatchTask.ts"
 import * as FailedFile from "./FailedFile.ts"
+import * as Identity from "./Identity.ts"
 import * as Interruption from "./Interruption.ts"
 import * as OutFile from "./OutFile.ts"
 import * as Prepare from "./Prepare.ts"
@@ -42,9 +43,19 @@ export const run = (options: BatchOptions): Effect.Effect<number, Failure.Failur
     const interruption = yield* Interruption.listen
     return yield* work(prepared, options, interruption).pipe(
       Effect.provide(Sqlite.layer({ filename: options.db })),
-      Effect.catchAll((error) => error._tag === "Failure" ? error : Failure.storage(options.db, error))
+      Effect.catchAll((error) => error._tag === "Failure" ? error : outage(options, error))
     )
   }))
+
+/** A batch makes its database: one that is not there any more was taken away. */
+const outage = ({ db }: BatchOptions, error: CommitError): Failure.Failure => {
+  const passes = error._tag !== "StorageError" || ["Busy", "Full", "Io"].includes(error.reason)
+  const remedy = passes ? "; run the same command again to continue" : ""
+  return new Failure.Failure({
+    exitCode: Failure.exitCodes.storage,
+    message: `${Failure.storage(db, error).message}${remedy}`
+  })
+}
 
 const work = (
   prepared: Prepare.Prepared,
@@ -68,6 +79,7 @@ const work = (
       Effect.raceFirst(out === null ? Effect.never : follow(out)),
       Effect.raceFirst(report.show)
     )
+    if (ended === "drained") yield* Prepare.requireUnchanged(prepared)
     if (out !== null) yield* finish(out)
     if (options.failed !== null) yield* FailedFile.write(options.failed, prepared, store)
     return yield* report.end(ended)
@@ -95,17 +107,20 @@ const untilEnded = (
   options: BatchOptions,
   interruption: Interruption.Interruption,
   breaker: CircuitBreaker.CircuitBreaker | null
-): Effect.Effect<Report.Ended, CommitError, CommitLog | TaskStore | Output> =>
+): Effect.Effect<Report.Ended, Failure.Failure | CommitError, CommitLog | TaskStore | Output> =>
   Effect.scoped(Effect.gen(function*() {
     const running = yield* start(prepared, options, breaker)
-    const outage = Effect.flatMap(running.workers.outage, (error) => Effect.fail(error))
+    const broken = Effect.raceFirst(
+      Effect.flatMap(running.workers.outage, (error) => Effect.fail(error)),
+      Effect.flatMap(running.foreign, () => Effect.fail(Prepare.begunAnew(prepared)))
+    )
     const interrupted = Effect.zipRight(interruption.first, stop(running, interruption))
     const skipped = Effect.zipRight(running.workers.drain, TaskQueue.skipReady(prepared.name))
     const drained = Effect.as(Effect.orDie(running.workers.await), "drained" as const)
     // Decided before anybody drains the workers: one of the ends must not be taken for another.
     const first = yield* Effect.raceFirst(
       Effect.raceFirst(drained, Effect.as(interruption.first, "interrupted" as const)),
-      Effect.raceFirst(Effect.as(running.failed, "failed" as const), outage)
+      Effect.raceFirst(Effect.as(running.failed, "failed" as const), broken)
     )
     switch (first) {
       case "drained":
@@ -115,7 +130,7 @@ const untilEnded = (
       case "failed":
         return yield* Effect.raceFirst(
           Effect.raceFirst(Effect.as(skipped, "drained" as const), interrupted),
-          outage
+          broken
         )
     }
   }))
@@ -126,6 +141,8 @@ interface Running {
   readonly scope: Scope.CloseableScope
   /** Completes when a task has failed for good that is to fail the batch. */
   readonly failed: Effect.Effect<void>
+  /** Completes when a task of another batch was claimed, which is given back. */
+  readonly foreign: Effect.Effect<void>
   /** Kills all that commands have started and left running, at once. */
   readonly kill: Effect.Effect<void>
 }
@@ -142,18 +159,23 @@ const start = (
     yield* Effect.addFinalizer(() => kill)
     const scope = yield* Effect.acquireRelease(Scope.make(), (scope, exit) => Scope.close(scope, exit))
     const failed = yield* Deferred.make<void>()
+    const foreign = yield* Deferred.make<void>()
+    const fingerprint = Identity.fingerprint(prepared.label)
     const gate = yield* makeGate(options, breaker)
     const run = yield* RunTask.make(prepared.template, options, breaker)
     const workers = yield* TaskWorkers.make(
       BatchTask.queue(prepared.name, options.retries + 1),
       (payload, task) => {
         node.current = task.node
+        if (payload.batch !== fingerprint) {
+          return Effect.zipRight(Deferred.succeed(foreign, undefined), Effect.never)
+        }
         return Effect.tapError(run(payload, task), () =>
           options.failFast && isLast(task) ? Deferred.succeed(failed, undefined) : Effect.void)
       },
       { concurrency: options.concurrency, until: "drained", ...(gate === undefined ? {} : { gate }) }
     ).pipe(Scope.extend(scope))
-    return { workers, scope, failed: Deferred.await(failed), kill }
+    return { workers, scope, failed: Deferred.await(failed), foreign: Deferred.await(foreign), kill }
   })
 
 /** Lets running commands end for a while, then ends them; a second signal kills them at once. */
@@ -164,7 +186,9 @@ const stop = (
   Effect.scoped(Effect.gen(function*() {
     const { say } = yield* Output
     yield* say(
-      `stopping: running commands get ${Duration.format(stopGrace)} to end; a second signal kills them at once`
+      `stopping: running commands get ${
+        Duration.format(stopGrace)
+      } to end; a second signal kills them at once`
     )
     yield* Effect.raceFirst(Effect.timeoutOption(running.workers.drain, stopGrace), interruption.second)
     yield* Effect.forkScoped(Effect.zipRight(interruption.second, running.kill))

@@ -12,7 +12,9 @@ import { iso } from "../Table.ts"
 /** What is stored of a task's input. */
 export const Payload = Schema.Struct({
   index: Schema.Number,
-  task: Schema.Union(Schema.String, Schema.Record({ key: Schema.String, value: Schema.Unknown }))
+  task: Schema.Union(Schema.String, Schema.Record({ key: Schema.String, value: Schema.Unknown })),
+  /** The fingerprint of its batch. */
+  batch: Schema.String
 })
 export type Payload = typeof Payload.Type
 

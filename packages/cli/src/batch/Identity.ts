@@ -30,6 +30,9 @@ export const label = (input: Input, command: CommandLine): Label => ({
   tasks: input.tasks.length
 })
 
+/** Names a label in few characters: a task bears it, so that nobody runs it with the command of another batch. */
+export const fingerprint = ({ command, input }: Label): string => input.slice(0, 8) + command.slice(0, 8)
+
 /** The name of a batch that was given none: the input's file name, and a hash of its absolute path and the command. */
 export const defaultName = (file: string, directory: string, command: CommandLine): string => {
   const absolute = file === "-" ? `${directory}/-` : path.resolve(directory, file)

@@ -125,10 +125,12 @@ const jsonTask = (text: string): Either.Either<TaskValue, string> => {
 /** An id of 64 bits that was rounded would name another thing. */
 const inexactInteger = (text: string): string | undefined =>
   /\d{16}/.test(text)
-    ? text.replaceAll(/"(?:[^"\\]|\\.)*"/g, "").match(/-?\d[\d.eE+-]*/g)?.find((number) =>
-      /^-?\d+$/.test(number) && BigInt(number) !== BigInt(Number(number))
-    )
+    ? text.replaceAll(/"(?:[^"\\]|\\.)*"/g, "").match(/-?\d[\d.eE+-]*/g)?.find(isRounded)
     : undefined
+
+/** Every number is written with as many digits as tell it from others, which can be fewer than it has. */
+const isRounded = (number: string): boolean =>
+  /^-?\d+$/.test(number) && String(Number(number)) !== number && BigInt(number) !== BigInt(Number(number))
 
 /** What counts is the value as it is stored: as JSON. */
 const ofStorableSize = (value: TaskValue): Either.Either<TaskValue, string> => {

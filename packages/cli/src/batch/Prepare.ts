@@ -1,7 +1,7 @@
 /**
  * Prepares a batch: checks its input and command before anything starts, and puts its tasks into their queue.
  */
-import type { CommitError, CommitLog } from "@holdfast/agents/CommitLog"
+import type { CommitError, CommitLog, StorageError } from "@holdfast/agents/CommitLog"
 import * as Queue from "@holdfast/agents/Queue"
 import type { VersionConflict } from "@holdfast/agents/TaskOperation"
 import * as TaskQueue from "@holdfast/agents/TaskQueue"
@@ -61,6 +61,21 @@ export const load = (
     const { completed, dead, skipped } = (yield* TaskQueue.stats(prepared.name)).counts
     return completed + dead + skipped
   }).pipe(Effect.catchTag("VersionConflict", () => load(prepared, { ...options, restart: false })))
+
+/** Fails when the batch is not what it was when it was loaded: it was begun anew by another process meanwhile. */
+export const requireUnchanged = (
+  prepared: Prepared
+): Effect.Effect<void, Failure.Failure | StorageError, TaskStore> =>
+  Effect.flatMap(TaskQueue.stats(prepared.name), (queue) => {
+    const count = Object.values(queue.counts).reduce((sum, count) => sum + count, 0)
+    return queue.sealed && count === prepared.label.tasks
+      ? requireSame(prepared, queue)
+      : Effect.fail(begunAnew(prepared))
+  })
+
+/** The failure of a process whose batch was begun anew by another one. */
+export const begunAnew = ({ name }: Prepared): Failure.Failure =>
+  Failure.conflict(`batch ${name} was begun anew by another process (--restart)`)
 
 const toFailure = <A>(either: Either.Either<A, string>) => Either.mapLeft(either, Failure.usage)
 
@@ -155,14 +170,14 @@ const requireSame = ({ label, name }: Prepared, queue: Queue.Queue): Effect.Effe
 }
 
 const enqueueAll = (
-  { input, name }: Prepared,
+  { input, label, name }: Prepared,
   options: BatchOptions
 ): Effect.Effect<void, Failure.Failure | CommitError, CommitLog | TaskStore> =>
   TaskQueue.load(
     BatchTask.queue(name, options.retries + 1),
     Stream.map(Stream.fromIterable(input.tasks), ({ index, value }) => ({
       id: String(index),
-      payload: { index, task: value },
+      payload: { index, task: value, batch: Identity.fingerprint(label) },
       priority: Either.getOrElse(priorityOf(options, value), () => 0)
     }))
   ).pipe(
