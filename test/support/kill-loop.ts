@@ -32,9 +32,8 @@ type Moment =
 
 const moments: FastCheck.Arbitrary<Moment> = FastCheck.oneof(
   FastCheck.nat(500).map((millis): Moment => ({ _tag: "Started", millis })),
-  FastCheck.tuple(FastCheck.integer({ min: 1, max: 12 }), FastCheck.nat(60)).map(
-    ([commands, millis]): Moment => ({ _tag: "Begun", commands, millis })
-  )
+  FastCheck.tuple(FastCheck.integer({ min: 1, max: 12 }), FastCheck.nat(60))
+    .map(([commands, millis]): Moment => ({ _tag: "Begun", commands, millis }))
 )
 
 /** Notes that it runs, that an earlier run of its task still does, and that it has ended. */
