@@ -1,6 +1,7 @@
-import type { CommitLog, StorageError } from "@holdfast/agents/CommitLog"
+import type { CommitLog } from "@holdfast/agents/CommitLog"
 import * as Memory from "@holdfast/agents/Memory"
 import type { TaskStore } from "@holdfast/agents/TaskStore"
+import type { StorageError } from "@holdfast/core/StorageError"
 import * as Sqlite from "@holdfast/persistence/Sqlite"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"

@@ -1,13 +1,14 @@
 /**
  * A faulty commit log crashes, fails or is slow where a plan says so, over any storage: it shows that a program survives.
  */
+import type { StorageReason } from "@holdfast/core/StorageError"
+import { StorageError } from "@holdfast/core/StorageError"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { StorageReason } from "./CommitLog.ts"
-import { CommitLog, StorageError } from "./CommitLog.ts"
+import { CommitLog } from "./CommitLog.ts"
 import type * as Operation from "./Operation.ts"
 
 /**

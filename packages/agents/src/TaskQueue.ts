@@ -2,6 +2,7 @@
  * A task queue is a named, durable list of work with a typed payload, result and error.
  */
 import * as Backoff from "@holdfast/core/Backoff"
+import type { StorageError } from "@holdfast/core/StorageError"
 import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -10,7 +11,7 @@ import * as Option from "effect/Option"
 import type * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type { CommitError, StorageError } from "./CommitLog.ts"
+import type { CommitError } from "./CommitLog.ts"
 import { CommitLog } from "./CommitLog.ts"
 import * as Encoded from "./Encoded.ts"
 import * as Queue from "./Queue.ts"

@@ -1,10 +1,10 @@
 /**
  * The task store reads queues and tasks; every write goes through the commit log.
  */
+import type { StorageError } from "@holdfast/core/StorageError"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
-import type { StorageError } from "./CommitLog.ts"
 import type { Queue } from "./Queue.ts"
 import type { Task, TaskStatus } from "./Task.ts"
 

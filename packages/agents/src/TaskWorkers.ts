@@ -1,6 +1,7 @@
 /**
  * Task workers are a supervised pool that claims tasks of a queue, runs them, and settles what came of them.
  */
+import { StorageError } from "@holdfast/core/StorageError"
 import * as Supervisor from "@holdfast/core/Supervisor"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -10,7 +11,7 @@ import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import type { LaneFailed, OperationRejected } from "./CommitLog.ts"
-import { CommitLog, NodeFenced, StorageError } from "./CommitLog.ts"
+import { CommitLog, NodeFenced } from "./CommitLog.ts"
 import type { ClaimedTask } from "./Task.ts"
 import type { Restore } from "./TaskAttempt.ts"
 import * as TaskAttempt from "./TaskAttempt.ts"

@@ -1,9 +1,9 @@
 /**
  * A guest looks at a store, and leaves commands in it, without being one of its nodes.
  */
-import type { StorageError } from "@holdfast/agents/CommitLog"
 import * as QueueSignals from "@holdfast/agents/QueueSignals"
 import type { TaskStore } from "@holdfast/agents/TaskStore"
+import type { StorageError } from "@holdfast/core/StorageError"
 import * as Command from "@holdfast/persistence/Command"
 import * as FileLock from "@holdfast/persistence/FileLock"
 import { lockFile } from "@holdfast/persistence/Membership"

@@ -1,8 +1,8 @@
 /**
  * A command is what somebody asks of a running system through the database: a row that a node picks up, once.
  */
-import type { StorageError } from "@holdfast/agents/CommitLog"
 import type { Operation } from "@holdfast/agents/Operation"
+import type { StorageError } from "@holdfast/core/StorageError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"

@@ -2,8 +2,9 @@
  * The commit writer holds the connection and the membership of a log, and writes one batch at a time through every fault
  * of the storage.
  */
-import { NodeFenced, StorageError } from "@holdfast/agents/CommitLog"
+import { NodeFenced } from "@holdfast/agents/CommitLog"
 import type * as Operation from "@holdfast/agents/Operation"
+import { StorageError } from "@holdfast/core/StorageError"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"

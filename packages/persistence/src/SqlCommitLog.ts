@@ -3,9 +3,10 @@
  * ran, writes it as one transaction in one synchronous turn, and only then wakes them.
  */
 import type { CommitError, CommitLog, NodeFenced } from "@holdfast/agents/CommitLog"
-import { LaneFailed, OperationRejected, StorageError } from "@holdfast/agents/CommitLog"
+import { LaneFailed, OperationRejected } from "@holdfast/agents/CommitLog"
 import type * as Operation from "@holdfast/agents/Operation"
 import * as QueueSignals from "@holdfast/agents/QueueSignals"
+import { StorageError } from "@holdfast/core/StorageError"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -2,9 +2,10 @@
  * Storage on a SQLite file: every durable port of Holdfast as one layer.
  */
 import { CommitLog } from "@holdfast/agents/CommitLog"
-import type { CommitError, StorageError } from "@holdfast/agents/CommitLog"
+import type { CommitError } from "@holdfast/agents/CommitLog"
 import * as TaskOperation from "@holdfast/agents/TaskOperation"
 import { TaskStore } from "@holdfast/agents/TaskStore"
+import type { StorageError } from "@holdfast/core/StorageError"
 import * as Supervisor from "@holdfast/core/Supervisor"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"

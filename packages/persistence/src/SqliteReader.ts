@@ -1,7 +1,7 @@
 /**
  * A reader runs plans of reads on a connection of its own, which cannot write.
  */
-import type { StorageError } from "@holdfast/agents/CommitLog"
+import type { StorageError } from "@holdfast/core/StorageError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"

@@ -1,8 +1,8 @@
 /**
  * Sorts what SQLite throws into what blames a statement and what blames the storage, and says what may be tried again.
  */
-import { StorageError } from "@holdfast/agents/CommitLog"
-import type { StorageReason } from "@holdfast/agents/CommitLog"
+import { StorageError } from "@holdfast/core/StorageError"
+import type { StorageReason } from "@holdfast/core/StorageError"
 import * as Data from "effect/Data"
 
 /** The storage failed while it was used; no statement is to blame. */

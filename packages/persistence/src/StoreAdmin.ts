@@ -1,7 +1,7 @@
 /**
  * What an operator does with a store as a whole: migrate it, check it, adopt a copy.
  */
-import type { StorageError } from "@holdfast/agents/CommitLog"
+import type { StorageError } from "@holdfast/core/StorageError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"

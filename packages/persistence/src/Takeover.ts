@@ -1,9 +1,10 @@
 /**
  * Takeover finds nodes that died, fences them, ends the commands they left running, and makes what they held claimable.
  */
-import type { CommitError, StorageError } from "@holdfast/agents/CommitLog"
+import type { CommitError } from "@holdfast/agents/CommitLog"
 import * as TaskOperation from "@holdfast/agents/TaskOperation"
 import { ProcessMarker } from "@holdfast/core/node"
+import type { StorageError } from "@holdfast/core/StorageError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"

@@ -1,7 +1,7 @@
 /**
  * `holdfast batch`: runs a command for every input, with limits and retries, through any crash.
  */
-import type { CommitError, CommitLog, StorageError } from "@holdfast/agents/CommitLog"
+import type { CommitError, CommitLog } from "@holdfast/agents/CommitLog"
 import type { ClaimedTask } from "@holdfast/agents/Task"
 import * as TaskQueue from "@holdfast/agents/TaskQueue"
 import { TaskStore } from "@holdfast/agents/TaskStore"
@@ -9,6 +9,7 @@ import * as TaskWorkers from "@holdfast/agents/TaskWorkers"
 import * as CircuitBreaker from "@holdfast/core/CircuitBreaker"
 import * as ProcessMarker from "@holdfast/core/ProcessMarker"
 import * as RateLimiter from "@holdfast/core/RateLimiter"
+import type { StorageError } from "@holdfast/core/StorageError"
 import * as Sqlite from "@holdfast/persistence/Sqlite"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"

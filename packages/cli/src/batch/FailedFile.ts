@@ -1,8 +1,8 @@
 /**
  * The `--failed` file: the inputs of failed tasks, in the form in which they were given.
  */
-import type { StorageError } from "@holdfast/agents/CommitLog"
 import type { TaskStore } from "@holdfast/agents/TaskStore"
+import type { StorageError } from "@holdfast/core/StorageError"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import process from "node:process"

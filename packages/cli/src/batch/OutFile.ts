@@ -4,8 +4,8 @@
  * It is a projection of what is committed. A writer that starts compares the file with the store and goes on behind what
  * is there; a lock keeps it to one writer at a time.
  */
-import type { StorageError } from "@holdfast/agents/CommitLog"
 import type { TaskStore } from "@holdfast/agents/TaskStore"
+import type { StorageError } from "@holdfast/core/StorageError"
 import type * as FileLock from "@holdfast/persistence/FileLock"
 import { whileBusy } from "@holdfast/persistence/SqliteReader"
 import * as Effect from "effect/Effect"

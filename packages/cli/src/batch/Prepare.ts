@@ -1,11 +1,12 @@
 /**
  * Prepares a batch: checks its input and command before anything starts, and puts its tasks into their queue.
  */
-import type { CommitError, CommitLog, StorageError } from "@holdfast/agents/CommitLog"
+import type { CommitError, CommitLog } from "@holdfast/agents/CommitLog"
 import * as Queue from "@holdfast/agents/Queue"
 import type { VersionConflict } from "@holdfast/agents/TaskOperation"
 import * as TaskQueue from "@holdfast/agents/TaskQueue"
 import type { TaskStore } from "@holdfast/agents/TaskStore"
+import type { StorageError } from "@holdfast/core/StorageError"
 import * as SystemCommand from "@holdfast/core/SystemCommand"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"

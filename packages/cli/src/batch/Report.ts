@@ -1,10 +1,10 @@
 /**
  * Reports on a batch: a bar on a terminal, else a line every few seconds, and a summary at the end.
  */
-import type { StorageError } from "@holdfast/agents/CommitLog"
 import * as TaskQueue from "@holdfast/agents/TaskQueue"
 import { TaskStore } from "@holdfast/agents/TaskStore"
 import type * as CircuitBreaker from "@holdfast/core/CircuitBreaker"
+import type { StorageError } from "@holdfast/core/StorageError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import process from "node:process"
