@@ -17,6 +17,12 @@ export interface Entry<out A> {
   readonly updatedAtMillis: number
 }
 
+/** Is what to do with an entry, and what to answer: `Some` writes a value, `None` removes it, nothing leaves it. */
+export interface Modification<out A, out B> {
+  readonly answer: B
+  readonly next?: Option.Option<A>
+}
+
 /** Is a collection of values of `A`. Make one per module: its codec is compiled once. */
 export interface RecordCollection<A> {
   readonly name: string
@@ -26,6 +32,13 @@ export interface RecordCollection<A> {
   readonly list: (
     query: RecordQuery
   ) => Effect.Effect<ReadonlyArray<Entry<A>>, StorageError, RecordStore.RecordStore>
+  /**
+   * Reads an entry, decides, and writes what was decided, as one step: decides anew when somebody else wrote between.
+   */
+  readonly modify: <B>(
+    key: string,
+    decide: (current: Option.Option<Entry<A>>) => Modification<A, B>
+  ) => Effect.Effect<B, StorageError, RecordStore.RecordStore>
   /** Makes a write for `RecordStore.commit`. A value that does not encode is a defect. */
   readonly put: (key: string, value: A, expected?: Expected) => Put
   /** Makes a removal for `RecordStore.commit`. */
@@ -47,24 +60,43 @@ export const make = <A, I>(name: string, schema: Schema.Schema<A, I>): RecordCol
         updatedAtMillis: record.updatedAtMillis
       })
     })
+  const get: RecordCollection<A>["get"] = (key) =>
+    Effect.flatMap(RecordStore.RecordStore, (store) =>
+      Effect.flatMap(
+        store.get(name, key),
+        Option.match({
+          onNone: () => Effect.succeedNone,
+          onSome: (record) => Effect.asSome(toEntry(record))
+        })
+      ))
+  const put: RecordCollection<A>["put"] = (key, value, expected) =>
+    RecordStore.put(name, key, encode(value), expected)
+  const remove: RecordCollection<A>["remove"] = (key, expected) => RecordStore.remove(name, key, expected)
+  const modify: RecordCollection<A>["modify"] = (key, decide) =>
+    Effect.flatMap(get(key), (current) => {
+      const { answer, next } = decide(current)
+      if (next === undefined) return Effect.succeed(answer)
+      const expected = Option.match(current, { onNone: () => 0, onSome: (entry) => entry.revision })
+      const write = Option.match(next, {
+        onNone: () => remove(key, expected),
+        onSome: (value) => put(key, value, expected)
+      })
+      return Effect.flatMap(RecordStore.RecordStore, (store) => store.commit([write])).pipe(
+        Effect.as(answer),
+        Effect.catchTag("RecordConflict", () => modify(key, decide))
+      )
+    })
   return {
     name,
-    get: (key) =>
-      Effect.flatMap(RecordStore.RecordStore, (store) =>
-        Effect.flatMap(
-          store.get(name, key),
-          Option.match({
-            onNone: () => Effect.succeedNone,
-            onSome: (record) => Effect.asSome(toEntry(record))
-          })
-        )),
+    get,
+    modify,
     list: (query) =>
       Effect.flatMap(
         RecordStore.RecordStore,
         (store) => Effect.flatMap(store.list(name, query), (records) => Effect.forEach(records, toEntry))
       ),
-    put: (key, value, expected) => RecordStore.put(name, key, encode(value), expected),
-    remove: (key, expected) => RecordStore.remove(name, key, expected)
+    put,
+    remove
   }
 }
 
