@@ -1,6 +1,8 @@
 /**
  * Storage in memory: one shared state behind every port, for tests and for programs without SQL.
  */
+import * as MemoryRecords from "@holdfast/core/MemoryRecords"
+import { RecordStore } from "@holdfast/core/RecordStore"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as HashMap from "effect/HashMap"
@@ -18,15 +20,20 @@ import { TaskStore } from "./TaskStore.ts"
 /** What outlives a log: logs on the same storage see one another's commits, as processes on one file do. */
 export interface MemoryStorage {
   tasks: MemoryTasks.MemoryTasks
+  readonly records: MemoryRecords.MemoryRecords
   /** How many logs were opened on it; the last one is the only one alive. */
   logs: number
 }
 
 /** Makes an empty storage. */
-export const storage = (): MemoryStorage => ({ tasks: MemoryTasks.empty, logs: 0 })
+export const storage = (): MemoryStorage => ({
+  tasks: MemoryTasks.empty,
+  records: MemoryRecords.memory(),
+  logs: 0
+})
 
 /** The ports over a given storage; what an earlier log on it had claimed and not settled is released first. */
-export const layerFrom = (storage: MemoryStorage): Layer.Layer<CommitLog | TaskStore> =>
+export const layerFrom = (storage: MemoryStorage): Layer.Layer<CommitLog | RecordStore | TaskStore> =>
   Layer.effectContext(Effect.clockWith((clock) =>
     Effect.map(clock.currentTimeMillis, (nowMillis) => {
       releaseOthers(storage, nowMillis)
@@ -35,7 +42,9 @@ export const layerFrom = (storage: MemoryStorage): Layer.Layer<CommitLog | TaskS
   ))
 
 /** The ports over a storage of their own. */
-export const layer: Layer.Layer<CommitLog | TaskStore> = Layer.suspend(() => layerFrom(storage()))
+export const layer: Layer.Layer<CommitLog | RecordStore | TaskStore> = Layer.suspend(() =>
+  layerFrom(storage())
+)
 
 const nodeName = (log: number) => `memory-${log}`
 
@@ -48,11 +57,12 @@ const releaseOthers = (storage: MemoryStorage, nowMillis: number): void => {
   storage.logs += 1
 }
 
-const ports = (storage: MemoryStorage): Context.Context<CommitLog | TaskStore> => {
+const ports = (storage: MemoryStorage): Context.Context<CommitLog | RecordStore | TaskStore> => {
   const node = nodeName(storage.logs)
   const signals = QueueSignals.make()
   return Context.make(CommitLog, commitLog(storage, node, signals)).pipe(
-    Context.add(TaskStore, taskStore(storage, signals))
+    Context.add(TaskStore, taskStore(storage, signals)),
+    Context.add(RecordStore, MemoryRecords.make(storage.records))
   )
 }
 
