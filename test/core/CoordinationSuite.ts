@@ -15,7 +15,7 @@ import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
 
 /** What every record store must let coordination do, with real time: waiters are woken by events, not by time. */
-export const suite = (name: string, store: Layer.Layer<RecordStore, StorageError>): void =>
+export const suite = (name: string, store: Layer.Layer<RecordStore, StorageError>) =>
   describe(`coordination on ${name}`, () => {
     const processes = (count: number) =>
       Effect.forEach(Array.from({ length: count }), () => Layer.build(Layer.fresh(Lease.layer)))

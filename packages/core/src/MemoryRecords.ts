@@ -6,7 +6,14 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type { RecordQuery, VersionedRecord, Write } from "./RecordStore.ts"
-import { RecordConflict, RecordStore, refuseMalformed } from "./RecordStore.ts"
+import {
+  compareKeys,
+  RecordConflict,
+  RecordStore,
+  refuseMalformed,
+  refuseMalformedQuery,
+  refuseMalformedText
+} from "./RecordStore.ts"
 
 /** What outlives a store: stores on the same memory see one another's records, as processes on one file do. */
 export interface MemoryRecords {
@@ -27,10 +34,21 @@ export const layer: Layer.Layer<RecordStore> = Layer.suspend(() => layerFrom(mem
 
 /** Makes the store over a given memory. */
 export const make = (memory: MemoryRecords): RecordStore["Type"] => ({
-  get: (collection, key) => Effect.sync(() => Option.fromNullable(find(memory, collection, key))),
-  list: (collection, query) => Effect.sync(() => select(memory, collection, query)),
+  get: (collection, key) =>
+    Effect.sync(() => {
+      refuseMalformedText(collection, key)
+      return Option.fromNullable(find(memory, collection, key))
+    }),
+  list: (collection, query) =>
+    Effect.sync(() => {
+      refuseMalformedQuery(collection, query)
+      return select(memory, collection, query)
+    }),
   count: (collection, prefix = "") =>
-    Effect.sync(() => keysOf(memory, collection).filter((key) => key.startsWith(prefix)).length),
+    Effect.sync(() => {
+      refuseMalformedText(collection, prefix)
+      return keysOf(memory, collection).filter((key) => key.startsWith(prefix)).length
+    }),
   commit: (writes) =>
     Effect.clockWith((clock) =>
       Effect.suspend(() => {
@@ -70,8 +88,7 @@ const select = (
   collection: string,
   { after, limit, order = "ascending", prefix = "" }: RecordQuery
 ): ReadonlyArray<VersionedRecord> => {
-  const direction = order === "ascending" ? 1 : -1
-  const compare = (a: string, b: string) => (a < b ? -direction : a > b ? direction : 0)
+  const compare = order === "ascending" ? compareKeys : (a: string, b: string) => compareKeys(b, a)
   return keysOf(memory, collection)
     .filter((key) => key.startsWith(prefix) && (after === undefined || compare(after, key) < 0))
     .sort(compare)

@@ -65,9 +65,10 @@ export class RecordConflict extends Schema.TaggedError<RecordConflict>("@holdfas
 }
 
 /**
- * Selects records of a collection by key, in the order of the keys' UTF-16 code units.
+ * Selects records of a collection by key, in the order of the keys' code points, which is that of their UTF-8 bytes.
  *
- * `prefix`: what keys begin with. `after`: exclusive, in the direction of `order`. `limit`: at the most so many.
+ * `prefix`: what keys begin with. `after`: exclusive, in the direction of `order`. `limit`: at the most so many, a whole
+ * number; another is a defect.
  */
 export interface RecordQuery {
   readonly prefix?: string
@@ -82,7 +83,8 @@ export const valueBytesMax = 1_048_576
 /**
  * Keeps records. See `MemoryRecords.layer`; `@holdfast/persistence` has the layers on SQL.
  *
- * A value above `valueBytesMax` is a defect: what writes it has to bound it.
+ * A value above `valueBytesMax` is a defect: what writes it has to bound it. So is a collection, key, prefix or value that
+ * is not well-formed Unicode (half a surrogate pair): no storage could give it back.
  */
 export class RecordStore extends Context.Tag("@holdfast/core/RecordStore")<RecordStore, {
   /** Reads one record. */
@@ -100,6 +102,10 @@ export class RecordStore extends Context.Tag("@holdfast/core/RecordStore")<Recor
   /**
    * Writes all or nothing; the revisions of the written records come back in order, 0 for a removal. A unit that names a
    * record twice is a defect.
+   *
+   * After a `StorageError` with outcome `"unknown"` a write that expected a revision can be submitted again: if the first
+   * was written, the second is a `RecordConflict` whose record holds the value. One that expected nothing may then undo
+   * what another wrote in between.
    */
   readonly commit: (
     writes: ReadonlyArray<Write>
@@ -128,12 +134,14 @@ export const remove = (collection: string, key: string, expected?: Expected): Re
   ...(expected === undefined ? {} : { expected })
 })
 
-/** Throws on a unit that no store may be given: a record named twice, a value too large. */
+/** Throws on a unit that no store may be given: a record named twice, a value too large, text that is not Unicode. */
 export const refuseMalformed = (writes: ReadonlyArray<Write>): void => {
   const places = new Set(writes.map(({ collection, key }) => JSON.stringify([collection, key])))
   if (places.size < writes.length) throw new Error("A unit of writes names a record twice")
   for (const write of writes) {
-    const bytes = write._tag === "Put" ? new TextEncoder().encode(write.value).length : 0
+    const value = write._tag === "Put" ? write.value : ""
+    refuseMalformedText(write.collection, write.key, value)
+    const bytes = new TextEncoder().encode(value).length
     if (bytes > valueBytesMax) {
       throw new Error(
         `The value of ${write.key} in ${write.collection} has ${bytes} bytes, not ${valueBytesMax} at most`
@@ -141,3 +149,35 @@ export const refuseMalformed = (writes: ReadonlyArray<Write>): void => {
     }
   }
 }
+
+/** Throws on a query that no store may be given: text that is not Unicode, a limit that is not a whole number. */
+export const refuseMalformedQuery = (
+  collection: string,
+  { after = "", limit, prefix = "" }: RecordQuery
+): void => {
+  refuseMalformedText(collection, prefix, after)
+  if (!Number.isInteger(limit) || limit < 0) {
+    throw new Error(`The limit of a query of records must be a whole number from 0, not ${limit}`)
+  }
+}
+
+/** Throws on text that is not well-formed Unicode. */
+export const refuseMalformedText = (...texts: ReadonlyArray<string>): void => {
+  const malformed = texts.find((text) => loneSurrogate.test(text))
+  if (malformed !== undefined) throw new Error(`${JSON.stringify(malformed)} is not well-formed Unicode`)
+}
+
+/** Compares keys by their code points: negative where `a` comes first. JavaScript's own order differs above U+FFFF. */
+export const compareKeys = (a: string, b: string): number => {
+  const length = Math.min(a.length, b.length)
+  let at = 0
+  while (at < length && a.charCodeAt(at) === b.charCodeAt(at)) at += 1
+  return at === length ? a.length - b.length : rank(a.charCodeAt(at)) - rank(b.charCodeAt(at))
+}
+
+// internal
+
+const loneSurrogate = /\p{Surrogate}/u
+
+/** Code units in the order of the code points they belong to: surrogates behind all others. */
+const rank = (unit: number): number => (unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit)

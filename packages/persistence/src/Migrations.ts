@@ -2,18 +2,19 @@
  * Migrations bring a store's schema to the version this code speaks.
  */
 import * as createStore from "./migrations/0001_create_store.ts"
+import * as createRecords from "./migrations/0002_create_records.ts"
 import type { SqlPlan } from "./SqlPlan.ts"
 import { query } from "./SqlPlan.ts"
 import { StorageFailure } from "./StorageFailure.ts"
 import * as StoreHome from "./StoreHome.ts"
 
 /** The schema version this code writes. */
-export const schemaVersion = 1
+export const schemaVersion = 2
 
 /** The oldest code that may write a store of this version; older nodes are fenced. */
 export const schemaMinimum = 1
 
-const migrations: ReadonlyArray<ReadonlyArray<string>> = [createStore.statements]
+const migrations: ReadonlyArray<ReadonlyArray<string>> = [createStore.statements, createRecords.statements]
 
 /** What a migration found and did. */
 export interface Migrated {

@@ -3,8 +3,10 @@
  */
 import { CommitLog } from "@holdfast/agents/CommitLog"
 import type { CommitError } from "@holdfast/agents/CommitLog"
+import type * as Operation from "@holdfast/agents/Operation"
 import * as TaskOperation from "@holdfast/agents/TaskOperation"
 import { TaskStore } from "@holdfast/agents/TaskStore"
+import { RecordStore } from "@holdfast/core/RecordStore"
 import type { StorageError } from "@holdfast/core/StorageError"
 import * as Supervisor from "@holdfast/core/Supervisor"
 import * as Clock from "effect/Clock"
@@ -23,9 +25,12 @@ import * as CommandRunner from "./CommandRunner.ts"
 import * as CommitBuffer from "./CommitBuffer.ts"
 import * as NodeOperation from "./NodeOperation.ts"
 import type { NodeIdentity } from "./NodeRows.ts"
+import * as RecordHandlers from "./RecordHandlers.ts"
+import type * as RecordOperation from "./RecordOperation.ts"
 import * as SqlCommitLog from "./SqlCommitLog.ts"
 import * as SqliteConnection from "./SqliteConnection.ts"
 import * as SqliteReader from "./SqliteReader.ts"
+import * as SqlRecordStore from "./SqlRecordStore.ts"
 import * as SqlTaskStore from "./SqlTaskStore.ts"
 import * as Takeover from "./Takeover.ts"
 import * as TaskHandlers from "./TaskHandlers.ts"
@@ -39,6 +44,9 @@ export const deadlineDefault = Duration.seconds(10)
 /** How often a node looks for commands: 250 milliseconds. */
 export const commandInterval = Duration.millis(250)
 
+/** How often a node looks for records that another has changed, while somebody subscribes to any: 500 milliseconds. */
+export const recordInterval = Duration.millis(500)
+
 /** Where and how to store. */
 export interface Options {
   /** The database file, made with mode 0600 where there is none; `:memory:` for a private file that goes with the layer. */
@@ -50,14 +58,14 @@ export interface Options {
 }
 
 /** The durable ports on a SQLite file; the process is a node of the store for as long as the layer lives. */
-export const layer = (options: Options): Layer.Layer<CommitLog | TaskStore, StorageError> =>
+export const layer = (options: Options): Layer.Layer<CommitLog | RecordStore | TaskStore, StorageError> =>
   layerWith(options, SqliteConnection.open)
 
 /** The same with another way to open the connection that writes; it may wrap the usual one. */
 export const layerWith = (
   options: Options,
   open: (filename: string) => SqliteConnection.SqliteConnection
-): Layer.Layer<CommitLog | TaskStore, StorageError> =>
+): Layer.Layer<CommitLog | RecordStore | TaskStore, StorageError> =>
   Layer.scopedContext(Effect.gen(function*() {
     const filename = options.filename === ":memory:" ? yield* temporaryFile : options.filename
     const leaseMillis = Math.max(100, Duration.toMillis(options.lease ?? leaseDefault))
@@ -67,21 +75,29 @@ export const layerWith = (
       deadlineMillis: Duration.toMillis(options.deadline ?? deadlineDefault),
       limits: CommitBuffer.defaultLimits,
       handlers,
-      weigh: TaskHandlers.weigh,
+      weigh,
       open
     }, leaving)
     const reader = yield* SqliteReader.open(filename)
-    yield* keepUp(log, reader, filename, leaseMillis)
+    const records = SqlRecordStore.make(log.port, reader)
+    yield* keepUp(log, reader, records, filename, leaseMillis)
     return Context.make(CommitLog, log.port).pipe(
-      Context.add(TaskStore, SqlTaskStore.make(reader, log.signals))
+      Context.add(TaskStore, SqlTaskStore.make(reader, log.signals)),
+      Context.add(RecordStore, records.port)
     )
   }))
 
 const handlers = Batch.handlersByTag({
   ...TaskHandlers.handlers,
   ...NodeOperation.handlers,
-  ...Command.handlers
+  ...Command.handlers,
+  ...RecordHandlers.handlers
 })
+
+const weigh = (op: Operation.Any): CommitBuffer.Weight =>
+  isWriteRecords(op) ? RecordHandlers.weigh(op) : TaskHandlers.weigh(op)
+
+const isWriteRecords = (op: Operation.Any): op is RecordOperation.WriteRecords => op._tag === "WriteRecords"
 
 /** A node that leaves gives back what it holds, and then its row. */
 const leaving = ({ epoch, id }: NodeIdentity): Effect.Effect<Batch.Unit> =>
@@ -98,6 +114,7 @@ const leavingLimit = 100_000
 const keepUp = (
   log: SqlCommitLog.SqlCommitLog,
   reader: SqliteReader.SqliteReader,
+  records: SqlRecordStore.SqlRecordStore,
   filename: string,
   leaseMillis: number
 ): Effect.Effect<void, StorageError, Scope.Scope> =>
@@ -125,6 +142,7 @@ const keepUp = (
       children: [
         repeated("takeover", takeover.look, Math.min(interval, 1_000)),
         repeated("commands", CommandRunner.look(log, reader), commandInterval),
+        repeated("records", records.look, recordInterval),
         repeated("checkpoints", checkpoints.look, "1 second")
       ]
     })
