@@ -83,11 +83,10 @@ export const make = <P, A, E, R, R2 = never>(
     // Before the supervisor stops its children one behind the other: what all have in hand ends at the same time.
     yield* Effect.addFinalizer(() => Deferred.succeed(pool.closed, undefined))
     return {
-      drain: Effect.suspend(() => {
-        pool.draining = true
-        const ended = Effect.raceFirst(Deferred.await(pool.finished), Effect.exit(supervisor.await))
-        return Effect.zipRight(Deferred.succeed(pool.stop, undefined), Effect.asVoid(ended))
-      }),
+      drain: Effect.zipRight(
+        stopClaiming(pool),
+        Effect.asVoid(Effect.raceFirst(Deferred.await(pool.finished), Effect.exit(supervisor.await)))
+      ),
       await: Effect.raceFirst(Deferred.await(pool.finished), supervisor.await),
       outage: Deferred.await(pool.outage)
     }
@@ -182,8 +181,16 @@ const look = <R>(pool: Pool<R>, restore: Restore): Effect.Effect<ClaimedTask | n
       const drained = pool.untilDrained && claimed.unfinished === 0
       if (task === null && !drained) yield* restore(waitForChange(pool, claimed, Fiber.join(changed)))
       yield* Fiber.interruptFork(changed)
+      // One sees it for all: the others need not ask.
+      if (drained) yield* stopClaiming(pool)
       if (task !== null || drained) return task
     }
+  })
+
+const stopClaiming = <R>(pool: Pool<R>): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    pool.draining = true
+    return Effect.asVoid(Deferred.succeed(pool.stop, undefined))
   })
 
 const waitForChange = <R>(
