@@ -1,13 +1,13 @@
 /**
  * Commands per second: `holdfast batch` beside `xargs -P`, GNU parallel with a job log, and a bare Node loop of `spawn`,
- * each running `/bin/true` once per input line, two at a time.
+ * each running `/bin/true` once per input line, two and sixteen at a time.
  */
 import { spawn, spawnSync } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import type { Contestant } from "./Measure.ts"
 
-const count = 1_000
+const count = 3_000
 const holdfast = fileURLToPath(new URL("../packages/cli/bin/holdfast.js", import.meta.url))
 const loop = fileURLToPath(new URL("spawn-loop.js", import.meta.url))
 
@@ -20,7 +20,7 @@ export const contestants = (directory: string): ReadonlyArray<Contestant> => {
     name,
     run: () => execute("/bin/sh", ["-c", text()])
   })
-  const batch = (file: string): Promise<number> =>
+  const batch = (file: string, concurrency = 2): Promise<number> =>
     execute(process.execPath, [
       holdfast,
       "batch",
@@ -28,10 +28,12 @@ export const contestants = (directory: string): ReadonlyArray<Contestant> => {
       "--db",
       file,
       "--concurrency",
-      "2",
+      String(concurrency),
       "--",
       "/bin/true"
     ])
+  const parallel = (jobs: number) =>
+    `parallel --will-cite -j${jobs} --joblog ${directory}/joblog-${runs++} /bin/true {} < ${input}`
   return [
     { name: "holdfast batch", run: () => batch(`${directory}/batch-${runs++}.db`) },
     {
@@ -50,18 +52,21 @@ export const contestants = (directory: string): ReadonlyArray<Contestant> => {
         }
       }
     },
-    { name: "bare Node spawn loop", run: () => execute(process.execPath, [loop, String(count)]) },
+    { name: "holdfast batch, 16 at a time", run: () => batch(`${directory}/batch-${runs++}.db`, 16) },
+    { name: "bare Node spawn loop", run: () => bareLoop(2) },
+    { name: "bare Node spawn loop, 16 at a time", run: () => bareLoop(16) },
     script("xargs -P2", () => `xargs -n1 -P2 /bin/true < ${input}`),
     ...(spawnSync("parallel", ["--version"]).status === 0
       ? [
-        script(
-          "GNU parallel -j2 with a job log",
-          () => `parallel --will-cite -j2 --joblog ${directory}/joblog-${runs++} /bin/true {} < ${input}`
-        )
+        script("GNU parallel -j2 with a job log", () => parallel(2)),
+        script("GNU parallel -j16 with a job log", () => parallel(16))
       ]
       : [])
   ]
 }
+
+const bareLoop = (concurrency: number): Promise<number> =>
+  execute(process.execPath, [loop, String(count), String(concurrency)])
 
 const execute = (command: string, args: ReadonlyArray<string>): Promise<number> =>
   new Promise((resolve, reject) => {

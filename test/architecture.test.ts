@@ -91,8 +91,13 @@ describe("architecture", () => {
     [
       "fibers are started outside supervision only where the program starts",
       /\b(runFork|forkDaemon|unsafeFork|runPromise|runPromiseExit|runSync|runCallback)\b/,
-      // A supervisor's children are daemons so that it, and not their parent's end, decides when they stop.
-      ["packages/core/src/internal/Supervision.ts", "packages/cli/src/main.ts"]
+      // A supervisor's children are daemons so that it, and not their parent's end, decides when they stop. The command
+      // host is a program of its own.
+      [
+        "packages/core/src/internal/ChildRun.ts",
+        "packages/cli/src/command-host.ts",
+        "packages/cli/src/main.ts"
+      ]
     ],
     ["timers are Effect's", /\b(setTimeout|setInterval)\b/, []],
     ["types have no holes", /\bas any\b|@ts-(ignore|nocheck|expect-error)|: any\b|<any>/, []]

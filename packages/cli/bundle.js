@@ -1,21 +1,17 @@
-// Bundles the command into dist/: one entry, and the chunk it loads when there is more to do than print the version.
+// Bundles the command into dist/: one entry with the chunk it loads when there is more to do than print the version, and
+// the command host, by itself so that it holds no more than it needs.
 import { build } from "esbuild"
 import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 
 const at = (path) => fileURLToPath(new URL(path, import.meta.url))
 
-const entry = at("src/bin.ts")
-
 const outdir = at("dist/")
 
-const { outputFiles } = await build({
-  entryPoints: [entry],
+const settings = {
   outdir,
   write: false,
   bundle: true,
-  splitting: true,
-  chunkNames: "[name]",
   platform: "node",
   target: "node20",
   format: "esm",
@@ -29,7 +25,14 @@ const { outputFiles } = await build({
     js:
       `import { createRequire as requireFor } from "node:module"; const require = requireFor(import.meta.url);`
   }
-})
+}
+
+const built = await Promise.all([
+  build({ ...settings, entryPoints: [at("src/bin.ts")], splitting: true, chunkNames: "[name]" }),
+  build({ ...settings, entryPoints: [at("src/command-host.ts")] })
+])
+
+const outputFiles = built.flatMap((result) => result.outputFiles)
 
 // Each file in one step: a command may be starting now.
 mkdirSync(outdir, { recursive: true })
@@ -39,7 +42,7 @@ for (const { contents, path } of outputFiles) {
 }
 
 // A chunk of an earlier build would be packed with this one's.
-const built = new Set(outputFiles.map(({ path }) => path))
+const kept = new Set(outputFiles.map(({ path }) => path))
 for (const file of readdirSync(outdir)) {
-  if (file.endsWith(".js") && !built.has(outdir + file)) rmSync(outdir + file)
+  if (file.endsWith(".js") && !kept.has(outdir + file)) rmSync(outdir + file)
 }

@@ -191,7 +191,8 @@ describe("a batch that was killed with SIGKILL", () => {
       yield* eventually(() => at.read("session") !== "" && at.read("begun") !== "")
       killed.signal("SIGKILL")
       yield* killed.ended
-      expect(at.processes().length).toBeGreaterThanOrEqual(2)
+      // Its command host has ended the command itself; what is in a session of its own it does not find.
+      expect(at.processes().length).toBeGreaterThanOrEqual(1)
       expect(yield* at.run(args)).toMatchObject({ exitCode: 0 })
       expect(results(at)).toMatchObject([{ status: "ok", attempts: 2, stdout: "gone\n" }])
       expect(at.processes()).toEqual([])

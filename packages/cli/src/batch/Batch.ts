@@ -22,6 +22,7 @@ import * as Failure from "../Failure.ts"
 import { Output } from "../Output.ts"
 import type { BatchOptions } from "./BatchOptions.ts"
 import * as BatchTask from "./BatchTask.ts"
+import * as CommandHost from "./CommandHost.ts"
 import * as FailedFile from "./FailedFile.ts"
 import * as Identity from "./Identity.ts"
 import * as Interruption from "./Interruption.ts"
@@ -42,7 +43,9 @@ export const run = (options: BatchOptions): Effect.Effect<number, Failure.Failur
     const prepared = yield* Prepare.check(options)
     if (options.out !== null) yield* OutFile.check(options.out)
     const interruption = yield* Interruption.listen
-    return yield* work(prepared, options, interruption).pipe(
+    // First, so that it starts while the store is opened.
+    const host = yield* CommandHost.make
+    return yield* work(prepared, options, interruption, host).pipe(
       Effect.provide(Sqlite.layer({ filename: options.db })),
       Effect.catchAll((error) => error._tag === "Failure" ? error : outage(options, error))
     )
@@ -61,7 +64,8 @@ const outage = ({ db }: BatchOptions, error: CommitError): Failure.Failure => {
 const work = (
   prepared: Prepare.Prepared,
   options: BatchOptions,
-  interruption: Interruption.Interruption
+  interruption: Interruption.Interruption,
+  host: CommandHost.CommandHost
 ): Effect.Effect<number, Failure.Failure | CommitError, CommitLog | TaskStore | Output> =>
   Effect.scoped(Effect.gen(function*() {
     const store = yield* TaskStore
@@ -76,7 +80,7 @@ const work = (
     const out = options.out === null
       ? null
       : yield* OutFile.make(options.out, options.db, prepared.name, store)
-    const ended = yield* untilEnded(prepared, options, interruption, breaker).pipe(
+    const ended = yield* untilEnded(prepared, options, interruption, breaker, host).pipe(
       Effect.raceFirst(out === null ? Effect.never : follow(out)),
       Effect.raceFirst(report.show)
     )
@@ -107,10 +111,11 @@ const untilEnded = (
   prepared: Prepare.Prepared,
   options: BatchOptions,
   interruption: Interruption.Interruption,
-  breaker: CircuitBreaker.CircuitBreaker | null
+  breaker: CircuitBreaker.CircuitBreaker | null,
+  host: CommandHost.CommandHost
 ): Effect.Effect<Report.Ended, Failure.Failure | CommitError, CommitLog | TaskStore | Output> =>
   Effect.scoped(Effect.gen(function*() {
-    const running = yield* start(prepared, options, breaker)
+    const running = yield* start(prepared, options, breaker, host)
     const broken = Effect.raceFirst(
       Effect.flatMap(running.workers.outage, (error) => Effect.fail(error)),
       Effect.flatMap(running.foreign, () => Effect.fail(Prepare.begunAnew(prepared)))
@@ -151,7 +156,8 @@ interface Running {
 const start = (
   prepared: Prepare.Prepared,
   options: BatchOptions,
-  breaker: CircuitBreaker.CircuitBreaker | null
+  breaker: CircuitBreaker.CircuitBreaker | null,
+  host: CommandHost.CommandHost
 ): Effect.Effect<Running, never, CommitLog | TaskStore | Scope.Scope> =>
   Effect.gen(function*() {
     const node = { current: "" }
@@ -163,7 +169,7 @@ const start = (
     const foreign = yield* Deferred.make<void>()
     const fingerprint = Identity.fingerprint(prepared.label)
     const gate = yield* makeGate(options, breaker)
-    const run = yield* RunTask.make(prepared.template, options, breaker)
+    const run = yield* RunTask.make(prepared.template, options, breaker, host)
     const workers = yield* TaskWorkers.make(
       BatchTask.queue(prepared.name, options.retries + 1),
       (payload, task) => {

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { BatchOptions } from "./BatchOptions.ts"
 import * as BatchTask from "./BatchTask.ts"
+import type { CommandHost } from "./CommandHost.ts"
 import * as Template from "./Template.ts"
 
 /** How long a command may take to end after SIGTERM: 5 seconds. */
@@ -23,7 +24,8 @@ const killGrace = Duration.seconds(5)
 export const make = (
   template: Template.Template,
   options: BatchOptions,
-  breaker: CircuitBreaker.CircuitBreaker | null
+  breaker: CircuitBreaker.CircuitBreaker | null,
+  host: CommandHost
 ): Effect.Effect<
   (
     payload: BatchTask.Payload,
@@ -38,7 +40,10 @@ export const make = (
       return marked.env
     }
     return (payload, task) => {
-      const ran = Effect.flatMap(run(template, options, payload, environment(task.node)), failUnlessZero)
+      const ran = Effect.flatMap(
+        run(host, template, options, payload, environment(task.node)),
+        failUnlessZero
+      )
       return breaker === null ? ran : CircuitBreaker.protectWhenReady(ran, breaker)
     }
   })
@@ -49,6 +54,7 @@ const failUnlessZero = (result: SystemCommand.CommandResult) =>
     : Effect.fail(new BatchTask.CommandFailed({ result }))
 
 const run = (
+  host: CommandHost,
   template: Template.Template,
   options: BatchOptions,
   payload: BatchTask.Payload,
@@ -58,11 +64,9 @@ const run = (
   const task = { index: payload.index, value: payload.task }
   const rendered = Template.render(template, task, shell ? Template.shellQuote : undefined)
   if (Either.isLeft(rendered)) return notStarted(rendered.left)
-  const [command = "", ...args] = rendered.right
+  const [command = "", ...args] = shell ? ["/bin/sh", "-c", rendered.right.join(" ")] : rendered.right
   const settings = { env, killGrace, ...(options.timeout === null ? {} : { timeout: options.timeout }) }
-  const ran = shell
-    ? SystemCommand.shell({ ...settings, script: rendered.right.join(" ") })
-    : SystemCommand.run({ ...settings, command, args })
+  const ran = host.run({ ...settings, command, args })
   return Effect.catchAll(ran, (error) => notStarted(error.message))
 }
 
