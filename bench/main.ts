@@ -9,6 +9,8 @@ import * as batch from "./batch.ts"
 import * as commitLog from "./commit-log.ts"
 import type { Contestant, Figure } from "./Measure.ts"
 import { race, ratio } from "./Measure.ts"
+import * as scheduler from "./scheduler.ts"
+import * as supervision from "./supervision.ts"
 import * as tasks from "./tasks.ts"
 
 interface Bench {
@@ -32,13 +34,31 @@ const benches: Readonly<Record<string, Bench>> = {
     contestants: tasks.contestants,
     wanted: []
   },
+  supervision: {
+    title: "Supervised children beside bare fibers",
+    unit: "children/s",
+    contestants: supervision.contestants,
+    wanted: [
+      ["supervised child, start + stop", "forkScoped, start + stop", 0.33],
+      ["supervised children, together", "forkScoped, together", 0.33],
+      ["supervised child, crash", "forkScoped, crash", 0.33]
+    ]
+  },
+  scheduler: {
+    title: "Timers registered and cancelled",
+    unit: "timers/s",
+    contestants: scheduler.contestants,
+    wanted: [["scheduler, 100,000 one-shots", "a sleeping fiber each, 100,000", 1]]
+  },
   batch: {
-    title: "/bin/true per input line, two at a time",
+    title: "/bin/true per input line, two at a time where nothing else is said",
     unit: "commands/s",
     contestants: batch.contestants,
     wanted: [
       ["holdfast batch", "GNU parallel -j2 with a job log", 1],
       ["holdfast batch", "bare Node spawn loop", 0.8],
+      ["holdfast batch, 16 at a time", "GNU parallel -j16 with a job log", 1],
+      ["holdfast batch, 16 at a time", "bare Node spawn loop, 16 at a time", 0.8],
       ["holdfast batch, beside two `tasks list --json` a second", "holdfast batch", 0.9]
     ]
   }

@@ -42,11 +42,17 @@ describe("RestartDecision", () => {
   })
 
   it("leaves a typed failure to onFailure, whatever the restart kind", () => {
-    const decisions = ["restart", "stop", "escalate", RestartDecision.restartAfter("1 second")] as const
+    const decisions = [
+      "restart",
+      "stop",
+      "park",
+      "escalate",
+      RestartDecision.restartAfter("1 second")
+    ] as const
     for (const kind of kinds) {
       assert.deepStrictEqual(
         decisions.map((decision) => RestartDecision.decide(kind, () => decision, Exit.fail("error"))),
-        [now, stop, { decision: "escalate", error: "error" }, {
+        [now, stop, { decision: "park" }, { decision: "escalate", error: "error" }, {
           decision: "restart",
           delay: Duration.seconds(1)
         }]

@@ -171,3 +171,62 @@ describe("make", () => {
     expect(Supervisor.layer).type.not.toBeCallableWith(Tree, { strategy: "one_for_one", children: [other] })
   })
 })
+
+describe("supervisor", () => {
+  const strategy = "one_for_one"
+  const quiet = Supervisor.child({ id: "a", start: steady })
+  const escalating = Supervisor.child({
+    id: "b",
+    start: program,
+    onFailure: { Busy: "escalate", BadConfig: "stop" }
+  })
+
+  test("escalates nothing where its children do not and nobody says so", () => {
+    expect(Supervisor.supervisor({ id: "n", strategy, children: [quiet] }))
+      .type.toBe<ChildSpec<"n", never, never>>()
+    expect(Supervisor.supervisor({
+      id: "n",
+      strategy,
+      children: [quiet],
+      onFailure: { RestartIntensityExceeded: "escalate" }
+    })).type.toBe<ChildSpec<"n", Supervisor.RestartIntensityExceeded, never>>()
+  })
+
+  test("needs a decision on what its children escalate, and needs what they need", () => {
+    expect(Supervisor.supervisor).type.not.toBeCallableWith({ id: "n", strategy, children: [escalating] })
+    expect(Supervisor.supervisor).type.not.toBeCallableWith({
+      id: "n",
+      strategy,
+      children: [escalating],
+      onFailure: { Busy: "stop", BadConfig: "stop" }
+    })
+    expect(Supervisor.supervisor).type.not.toBeCallableWith({
+      id: "n",
+      strategy,
+      children: [quiet],
+      onFailure: { Busy: "stop" }
+    })
+    expect(
+      Supervisor.supervisor({ id: "n", strategy, children: [quiet, escalating], onFailure: { Busy: "stop" } })
+    )
+      .type.toBe<ChildSpec<"n", never, Database>>()
+    expect(Supervisor.supervisor({
+      id: "n",
+      strategy,
+      children: [escalating],
+      onFailure: { Busy: (busy) => busy.fatal ? "escalate" : "restart", RestartIntensityExceeded: "park" }
+    })).type.toBe<ChildSpec<"n", Busy, Database>>()
+  })
+
+  test("a child started later needs its own context, and cannot escalate", () => {
+    const supervisor = {} as Supervisor.Supervisor<Busy>
+    const needing = Supervisor.child({
+      id: "c",
+      start: program,
+      onFailure: { Busy: "restart", BadConfig: "park" }
+    })
+    expect<Effect.Effect.Context<ReturnType<typeof supervisor.startChild<Database>>>>().type.toBe<Database>()
+    expect(supervisor.startChild).type.toBeCallableWith(needing)
+    expect(supervisor.startChild).type.not.toBeCallableWith(escalating)
+  })
+})

@@ -6,8 +6,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
+import type { Backoff } from "./Backoff.ts"
+import { unsafeDuration } from "./internal/unsafeDuration.ts"
 import type { Decision, RestartKind, Verdict } from "./RestartDecision.ts"
 import { decide } from "./RestartDecision.ts"
+import type { ChildIntensity, RestartIntensityExceeded } from "./RestartIntensity.ts"
+import { unsafeMakeChild } from "./RestartIntensity.ts"
 
 /**
  * The time a child may take to stop when its specification names none: 5 seconds. **Source** OTP
@@ -28,6 +32,12 @@ export interface ChildSpec<out Id extends string, out E, out R> {
   readonly id: Id
   readonly restart: RestartKind
   readonly shutdown: Duration.Duration
+  /** Whether its end may end the supervisor. See `autoShutdown` of `Supervisor.make`. */
+  readonly significant: boolean
+  /** Counts the child's restarts instead of the supervisor's intensity, which counts them where this is null. */
+  readonly intensity: ChildIntensity | null
+  /** The children of a child that is a supervisor; null of a worker. */
+  readonly nested: ReadonlyArray<ChildSpec<string, unknown, unknown>> | null
   /** Runs the child once, in a scope that is closed before the run ends. */
   readonly start: (ready: Effect.Effect<void>) => Effect.Effect<unknown, Tagged, R>
   /** Decides what follows the end of a run. */
@@ -41,6 +51,19 @@ export type Start<A, E, R> = Effect.Effect<A, E, R> | WithReady<A, E, R>
 export interface WithReady<out A, out E, out R> {
   readonly _tag: "WithReady"
   readonly program: (ready: Effect.Effect<void>) => Effect.Effect<A, E, R>
+}
+
+/** Are the options that any child may have. See {@link child}. */
+export interface ChildOptions {
+  readonly restart?: RestartKind
+  readonly shutdown?: Duration.DurationInput | "infinity" | "immediate"
+  readonly significant?: boolean
+  readonly intensity?: {
+    readonly maxRestarts: number
+    readonly period: Duration.DurationInput
+    readonly backoff?: Backoff
+    readonly exceeded?: "escalate" | "park"
+  }
 }
 
 /** Holds one decision, or a function to one, for each tag in `E`. */
@@ -59,6 +82,28 @@ export type Decisions<E> = {
 export type OnFailure<E, R, D> = IsAny<E & R> extends false
   ? unknown extends E & R ? { readonly onFailure?: unknown } : Decided<E, D>
   : Decided<E, D>
+
+/** Holds the decisions on what a nested supervisor fails with: what its children escalate, and that it gave up. */
+export type NestedDecisions<E> =
+  & Decisions<Exclude<E, RestartIntensityExceeded>>
+  & Partial<Decisions<RestartIntensityExceeded>>
+
+/** Is the `onFailure` option of a nested supervisor whose children escalate `E`. */
+export type NestedOnFailure<E, D> = [Exclude<E, RestartIntensityExceeded>] extends [never]
+  ? { readonly onFailure?: D & NoExtra<D, "RestartIntensityExceeded"> }
+  : {
+    readonly onFailure: D & NoExtra<D, Extract<E | RestartIntensityExceeded, Tagged>["_tag"]>
+  }
+
+/** Is what {@link unsafeChild} takes. */
+export interface ErasedChild<R> extends ChildOptions {
+  readonly id: string
+  readonly start: Start<unknown, Tagged, R>
+  readonly onFailure?: ErasedDecisions
+}
+
+/** Holds decisions by tag, for errors that are not known. */
+export type ErasedDecisions = Readonly<Record<string, Decision | ((error: Tagged) => Decision)>>
 
 /** Picks the failures of `E` that the decisions `D` may escalate. */
 export type Escalated<E, D> = E extends Tagged
@@ -88,6 +133,9 @@ export const withReady = <A, E, R>(
  * - `restart`: `permanent` by default.
  * - `shutdown`: how long the child may take to stop after it was interrupted. 5 seconds by default;
  *   `infinity` waits for as long as it takes, `immediate` for nothing that takes time.
+ * - `significant`: false by default. Only a transient or a temporary child may be.
+ * - `intensity`: counts this child's restarts alone, instead of the supervisor's intensity. `backoff` delays
+ *   them. Past it the supervisor gives up, or parks the child where `exceeded` is `park`.
  * - `onFailure`: a {@link Decision} for each tag of the program's typed failures, or a function from the
  *   failure to one. Refused where a tag is missing, unknown, or not a literal. A function that throws ends
  *   the supervisor with that defect. A function beside a `start` that is built in place by a dual function
@@ -117,26 +165,34 @@ export function child<
   R,
   const D extends Decisions<E> = {} & Decisions<E>
 >(
-  options: {
-    readonly id: Id
-    readonly start: Start<A, E, R>
-    readonly restart?: RestartKind
-    readonly shutdown?: Duration.DurationInput | "infinity" | "immediate"
-  } & OnFailure<E, NoInfer<R>, D>
-): ChildSpec<Id, Escalated<E, D>, Exclude<R, Scope.Scope>>
-export function child(options: {
-  readonly id: string
-  readonly start: Start<unknown, Tagged, Scope.Scope>
-  readonly restart?: RestartKind
-  readonly shutdown?: Duration.DurationInput | "infinity" | "immediate"
-  readonly onFailure?: ErasedDecisions
-}): ChildSpec<string, Tagged, never> {
-  const { id, onFailure = {}, restart = "permanent", shutdown = defaultShutdown, start } = options
+  options:
+    & {
+      readonly id: Id
+      readonly start: Start<A, E, R>
+    }
+    & ChildOptions
+    & OnFailure<E, NoInfer<R>, D>
+): ChildSpec<Id, NoInfer<Escalated<E, D>>, Exclude<R, Scope.Scope>>
+export function child<R>(options: ErasedChild<R>): ChildSpec<string, Tagged, Exclude<R, Scope.Scope>> {
+  return unsafeChild(options)
+}
+
+/** Specifies a child as {@link child} does, its decisions unchecked: a tag without one is a defect. */
+export const unsafeChild = <R>(
+  options: ErasedChild<R>
+): ChildSpec<string, Tagged, Exclude<R, Scope.Scope>> => {
+  const { id, intensity, onFailure = {}, restart = "permanent", significant = false, start } = options
+  if (significant && restart === "permanent") {
+    throw new Error(`Child "${id}" cannot be significant: it is permanent, so it never ends for good`)
+  }
   const decideFailure = (error: Tagged) => decisionOn(id, onFailure, error)
   return {
     id,
     restart,
-    shutdown: shutdownDuration(shutdown),
+    shutdown: shutdownDuration(options.shutdown ?? defaultShutdown),
+    significant,
+    intensity: intensity === undefined ? null : unsafeMakeChild(intensity),
+    nested: null,
     start: (ready) =>
       Effect.scoped(
         Effect.isEffect(start) ? Effect.zipRight(ready, start) : Effect.suspend(() => start.program(ready))
@@ -163,10 +219,8 @@ type Outcome<D> = D extends (error: never) => infer Chosen ? Chosen : D
 
 const shutdownDuration = (shutdown: Duration.DurationInput | "infinity" | "immediate"): Duration.Duration => {
   if (shutdown === "infinity") return Duration.infinity
-  return shutdown === "immediate" ? Duration.zero : Duration.decode(shutdown)
+  return shutdown === "immediate" ? Duration.zero : unsafeDuration("shutdown", shutdown)
 }
-
-type ErasedDecisions = Readonly<Record<string, Decision | ((error: Tagged) => Decision)>>
 
 const decisionOn = (id: string, onFailure: ErasedDecisions, error: Tagged): Decision => {
   const decision = onFailure[error._tag]

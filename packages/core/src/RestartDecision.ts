@@ -6,6 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import { unsafeDuration } from "./internal/unsafeDuration.ts"
 
 /**
  * Says when a child that ended is started again. It governs success, defects and interruption; a typed
@@ -25,16 +26,19 @@ export interface RestartAfter {
 }
 
 /**
- * Is what follows a typed failure of a child: start it again, at once or after a delay; leave it stopped; or
- * end the supervisor with that failure, which is then in the error type of `Supervisor.make` and
- * `Supervisor.await`.
+ * Is what follows a typed failure of a child: start it again, at once or after a delay; leave it stopped; park
+ * it, to be started by somebody's `restartChild`; or end the supervisor with that failure, which is then in
+ * the error type of `Supervisor.make` and `Supervisor.await`.
  */
-export type Decision = "restart" | "stop" | "escalate" | RestartAfter
+export type Decision = "restart" | "stop" | "park" | "escalate" | RestartAfter
 
-/** Decides that a child is started again when `delay` has passed. Its resources are released at once. */
+/**
+ * Decides that a child is started again when `delay` has passed. Its resources are released at once. Throws
+ * on a delay that is negative or not a number.
+ */
 export const restartAfter = (delay: Duration.DurationInput): RestartAfter => ({
   _tag: "RestartAfter",
-  delay: Duration.decode(delay)
+  delay: unsafeDuration("restartAfter", delay)
 })
 
 /** Names how a child ended. In a mixed cause a defect outweighs a typed failure, and that an interruption. */
@@ -44,6 +48,7 @@ export type ExitClass = "success" | "failure" | "defect" | "interrupted"
 export type Verdict<E> =
   | { readonly decision: "restart"; readonly delay: Duration.Duration }
   | { readonly decision: "stop" }
+  | { readonly decision: "park" }
   | { readonly decision: "escalate"; readonly error: E }
 
 /** Classifies an exit: die outweighs fail, fail outweighs interrupt. */
@@ -72,6 +77,7 @@ export const decide = <A, E>(
 
 const restartNow: Verdict<never> = { decision: "restart", delay: Duration.zero }
 const stop: Verdict<never> = { decision: "stop" }
+const park: Verdict<never> = { decision: "park" }
 
 const verdict = <E>(decision: Decision, error: E): Verdict<E> => {
   switch (decision) {
@@ -79,6 +85,8 @@ const verdict = <E>(decision: Decision, error: E): Verdict<E> => {
       return restartNow
     case "stop":
       return stop
+    case "park":
+      return park
     case "escalate":
       return { decision, error }
     default:

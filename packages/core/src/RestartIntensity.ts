@@ -4,11 +4,23 @@
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import type * as Backoff from "./Backoff.ts"
+import { unsafeDuration } from "./internal/unsafeDuration.ts"
 
 /** Allows at most `maxRestarts` restarts within any `periodMillis`. */
 export interface RestartIntensity {
   readonly maxRestarts: number
   readonly periodMillis: number
+}
+
+/**
+ * Is the intensity of one child, which counts its restarts alone. `backoff` delays them, the first by its
+ * first delay. `exceeded` says what follows one restart too many: the supervisor gives up, or the child is
+ * parked.
+ */
+export interface ChildIntensity extends RestartIntensity {
+  readonly backoff: Backoff.Backoff | null
+  readonly exceeded: "escalate" | "park"
 }
 
 /** Holds when the restarts that still count were made, oldest first, on a clock that never goes back. */
@@ -55,13 +67,25 @@ export const unsafeMake = (
   maxRestarts: number = defaultMaxRestarts,
   period: Duration.DurationInput = defaultPeriod
 ): RestartIntensity => {
-  const periodMillis = Duration.toMillis(period)
+  const periodMillis = Duration.toMillis(unsafeDuration("period", period))
   if (!Number.isSafeInteger(maxRestarts) || maxRestarts < 0) {
     throw new RangeError(`maxRestarts must be a natural number, not ${maxRestarts}`)
   }
-  if (periodMillis <= 0) throw new RangeError("period must be longer than nothing")
+  if (periodMillis <= 0) throw new RangeError(`period must be longer than nothing, not ${String(period)}`)
   return { maxRestarts, periodMillis }
 }
+
+/** Makes the intensity of one child. Throws as {@link unsafeMake} does. `exceeded` is `escalate` by default. */
+export const unsafeMakeChild = (options: {
+  readonly maxRestarts: number
+  readonly period: Duration.DurationInput
+  readonly backoff?: Backoff.Backoff
+  readonly exceeded?: "escalate" | "park"
+}): ChildIntensity => ({
+  ...unsafeMake(options.maxRestarts, options.period),
+  backoff: options.backoff ?? null,
+  exceeded: options.exceeded ?? "escalate"
+})
 
 /**
  * Decides on one more restart at `atMillis`: the times that count from then on, or none when it is one too

@@ -65,7 +65,10 @@ export interface ChildAbandoned {
   readonly timeoutMillis: number
 }
 
-/** Says that a child needed one restart too many, upon which the supervisor stops. */
+/**
+ * Says that a child needed one restart too many, upon which the supervisor stops, or the child is parked if its
+ * own intensity says so.
+ */
 export interface IntensityExceeded {
   readonly _tag: "IntensityExceeded"
   readonly supervisor: string

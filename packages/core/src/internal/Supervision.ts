@@ -3,84 +3,74 @@
  * state.
  */
 import * as Arr from "effect/Array"
-import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
-import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
-import type { ChildSpec, Tagged } from "../ChildSpec.ts"
+import type { ChildSpec } from "../ChildSpec.ts"
+import type { Verdict } from "../RestartDecision.ts"
 import { exitClass } from "../RestartDecision.ts"
 import * as RestartIntensity from "../RestartIntensity.ts"
-import type { ChildInfo, ChildStatus, Options } from "../Supervisor.ts"
-import type { SupervisorEvent } from "../SupervisorEvent.ts"
-import { eventsMax } from "../SupervisorEvent.ts"
-import { monotonicMillis } from "./monotonicMillis.ts"
+import type { AutoShutdown, Options, Strategy } from "../Supervisor.ts"
+import { eventsMax, type SupervisorEvent } from "../SupervisorEvent.ts"
+import * as ChildRun from "./ChildRun.ts"
+import * as Inbox from "./Inbox.ts"
+import type { Child, Message } from "./SupervisedChild.ts"
+import * as SupervisedChild from "./SupervisedChild.ts"
+import * as Rules from "./SupervisorRules.ts"
+import * as TreePlace from "./TreePlace.ts"
 
-interface Child<E, R> {
-  readonly spec: ChildSpec<string, E, R>
-  fiber: Option.Option<Fiber.RuntimeFiber<unknown, Tagged>>
-  status: ChildStatus
-  restarts: number
-  changedAtMillis: number
-}
-
-/**
- * `run` is how often the child had been restarted when the run began: the start of an earlier run is stale.
- */
-interface Started<E, R> {
-  readonly _tag: "Started"
-  readonly child: Child<E, R>
-  readonly run: number
-}
-
-interface Exited<E, R> {
-  readonly _tag: "Exited"
-  readonly child: Child<E, R>
-  readonly exit: Exit.Exit<unknown, Tagged>
-}
-
-interface State<E, R> {
-  readonly name: string
+export interface State<E, R> extends ChildRun.Teller {
+  readonly strategy: Strategy
+  readonly autoShutdown: AutoShutdown
   readonly intensity: RestartIntensity.RestartIntensity
-  readonly children: ReadonlyArray<Child<E, R>>
-  readonly messages: Queue.Queue<Started<E, R> | Exited<E, R>>
-  readonly events: PubSub.PubSub<SupervisorEvent>
+  /** By id, in the order in which they are started. Bounded by those who start them. */
+  readonly children: Map<string, Child<E, R>>
+  /**
+   * Bounded by the children, a run of which sends once that it has started and once that it has ended, and by
+   * those who ask for an operation.
+   */
+  readonly inbox: Inbox.Inbox<Message<E, R>>
   readonly started: Deferred.Deferred<void, GaveUp<E>>
   readonly ended: Deferred.Deferred<void, GaveUp<E>>
-  restarts: RestartIntensity.RestartTimes
+  /** The children to be started one after the other, each when the one before it has started. */
+  line: Array<Child<E, R>>
+  /** The child started last from the line, as long as the next has to wait for it. */
+  awaited: Child<E, R> | null
+  restartTimes: RestartIntensity.RestartTimes
+  /** Whether it takes no more messages. */
+  closed: boolean
 }
 
-type GaveUp<E> = RestartIntensity.RestartIntensityExceeded | E
+export type GaveUp<E> = RestartIntensity.RestartIntensityExceeded | E
 
-type Happening<Event> = Event extends SupervisorEvent ? Omit<Event, "supervisor" | "atMillis"> : never
-
-export const makeState = <E, R>(options: Options<ChildSpec<string, E, R>>): Effect.Effect<State<E, R>> =>
+export const makeState = <E, R>(
+  options: Options<ChildSpec<string, E, R>>
+): Effect.Effect<State<GaveUp<E>, R>> =>
   Effect.gen(function*() {
-    refuseDuplicates(options.children)
+    const { autoShutdown = "never", name = "supervisor", strategy } = options
+    Rules.refuseChildren(autoShutdown, options.children)
+    const children = new Map(options.children.map((spec) => [spec.id, SupervisedChild.unsafeMake(spec)]))
     return {
-      name: options.name ?? "supervisor",
+      name,
+      strategy,
+      autoShutdown,
       intensity: RestartIntensity.unsafeMake(options.maxRestarts, options.period),
-      children: options.children.map(notStarted),
-      // Bounded by the children: a run of one sends once that it has started and once that it has ended.
-      messages: yield* Queue.unbounded<Started<E, R> | Exited<E, R>>(),
+      children,
+      inbox: Inbox.unsafeMake(),
       events: yield* PubSub.sliding<SupervisorEvent>({ capacity: eventsMax, replay: eventsMax }),
       started: yield* Deferred.make<void, GaveUp<E>>(),
       ended: yield* Deferred.make<void, GaveUp<E>>(),
-      restarts: []
+      line: Array.from(children.values()),
+      awaited: null,
+      restartTimes: [],
+      closed: false
     }
   })
-
-export const childInfo = <E, R>(child: Child<E, R>): ChildInfo => ({
-  id: child.spec.id,
-  status: child.status,
-  restarts: child.restarts
-})
 
 /**
  * Forks the supervisor's fiber into the scope and waits until the children have started.
@@ -90,168 +80,181 @@ export const childInfo = <E, R>(child: Child<E, R>): ChildInfo => ({
 export const start = <E, R>(state: State<E, R>): Effect.Effect<void, GaveUp<E>, R | Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
-      const fiber = yield* Effect.forkScoped(Effect.onExit(supervise(state), (exit) => stopAll(state, exit)))
+      const detach = yield* TreePlace.attach(() => SupervisedChild.tree(state))
+      const fiber = yield* Effect.forkScoped(
+        Effect.onExit(supervise(state), (exit) => Effect.zipRight(stopAll(state, exit), detach))
+      )
       yield* Effect.onInterrupt(restore(Deferred.await(state.started)), () => Fiber.interrupt(fiber))
     })
   )
 
-const refuseDuplicates = <Spec extends { readonly id: string }>(specs: ReadonlyArray<Spec>): void => {
-  const ids = specs.map((spec) => spec.id)
-  const duplicate = ids.find((id, index) => ids.indexOf(id) !== index)
-  if (duplicate !== undefined) throw new Error(`Two children of a supervisor have the id "${duplicate}"`)
+/** Starts what is in line, as far as nothing has to be waited for. */
+export const startNext = <E, R>(state: State<E, R>): Effect.Effect<void, never, R> =>
+  Effect.suspend(() => {
+    if (state.awaited?.status === "starting") return Effect.void
+    const next = state.line.shift() ?? null
+    state.awaited = next
+    return next === null
+      ? Deferred.succeed(state.started, undefined)
+      : Effect.zipRight(SupervisedChild.start(state, next), Effect.suspend(() => startNext(state)))
+  })
+
+/** Puts children in the line, which keeps the order of the children. */
+export const putInLine = <E, R>(state: State<E, R>, children: ReadonlyArray<Child<E, R>>): void => {
+  const waiting = new Set([...state.line, ...children])
+  state.line = waiting.size === 1
+    ? [...waiting]
+    : Array.from(state.children.values()).filter((child) => waiting.has(child))
 }
 
-const notStarted = <E, R>(spec: ChildSpec<string, E, R>): Child<E, R> => ({
-  spec,
-  fiber: Option.none(),
-  status: "starting",
-  restarts: 0,
-  changedAtMillis: 0
-})
+/** Stops a child that runs, or that is to be started, and forgets it if it is temporary. */
+export const stopChild = <E, R>(state: State<E, R>, child: Child<E, R>): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (state.line.length > 0) state.line = state.line.filter((other) => other !== child)
+    if (child.spec.restart === "temporary") state.children.delete(child.spec.id)
+    return stopAndTell(state, child)
+  })
 
-const supervise = <E, R>(state: State<E, R>): Effect.Effect<never, GaveUp<E>, R> =>
+// internal
+
+const supervise = <E, R>(state: State<E, R>): Effect.Effect<void, GaveUp<E>, R> =>
   Effect.gen(function*() {
-    for (const child of state.children) {
-      yield* startChild(state, child, Duration.zero)
-      while (child.status === "starting") yield* handleNext(state)
+    yield* startNext(state)
+    while (yield* handleNext(state)) {
+      if (state.awaited !== null) yield* startNext(state)
     }
-    yield* Deferred.succeed(state.started, undefined)
-    return yield* Effect.forever(handleNext(state))
   })
 
-// Only the wait for a message can be interrupted: what the message leads to is done whole.
-const handleNext = <E, R>(state: State<E, R>): Effect.Effect<void, GaveUp<E>, R> =>
-  Effect.flatMap(
-    Effect.interruptible(Queue.take(state.messages)),
-    (message) => message._tag === "Started" ? onStarted(state, message) : onExited(state, message)
-  )
-
-// A daemon, for neither a parent fiber nor a scope would leave a child behind that does not stop. `stopAll`
-// ends it.
-const startChild = <E, R>(state: State<E, R>, child: Child<E, R>, delay: Duration.Duration) =>
-  Effect.gen(function*() {
-    const run = child.restarts
-    const program = child.spec.start(signalStarted(state, child, run))
-    child.status = "starting"
-    const fiber = yield* Effect.forkDaemon(Effect.interruptible(delayed(program, delay)))
-    child.fiber = Option.some(fiber)
-    fiber.addObserver((exit) => {
-      Queue.unsafeOffer(state.messages, { _tag: "Exited", child, exit })
-    })
-  })
-
-const signalStarted = <E, R>(state: State<E, R>, child: Child<E, R>, run: number): Effect.Effect<void> => {
-  let signalled = false
-  return Effect.sync(() => {
-    if (!signalled) Queue.unsafeOffer(state.messages, { _tag: "Started", child, run })
-    signalled = true
-  })
-}
-
-const delayed = <A, E, R>(
-  program: Effect.Effect<A, E, R>,
-  delay: Duration.Duration
-): Effect.Effect<A, E, R> => Duration.equals(delay, Duration.zero) ? program : Effect.delay(program, delay)
-
-const onStarted = <E, R>(state: State<E, R>, { child, run }: Started<E, R>): Effect.Effect<void> =>
-  Effect.gen(function*() {
-    if (child.status !== "starting" || child.restarts !== run) return
-    const id = child.spec.id
-    const downMillis = yield* changeStatus(child, "running")
-    if (run === 0) yield* publish(state, { _tag: "ChildStarted", child: id })
-    else yield* publish(state, { _tag: "ChildRestarted", child: id, restarts: run, downMillis })
+// Only the wait for a message can be interrupted: what the message leads to is done whole. Says whether the
+// supervisor goes on.
+const handleNext = <E, R>(state: State<E, R>): Effect.Effect<boolean, GaveUp<E>, R> =>
+  Effect.flatMap(Inbox.take(state.inbox), (message) => {
+    switch (message._tag) {
+      case "Asked":
+        return Effect.as(message.answer, true)
+      case "Started":
+        return Effect.as(SupervisedChild.onStarted(state, message), true)
+      case "Exited":
+        return message.run === message.child.run ? onExited(state, message) : Effect.succeed(true)
+    }
   })
 
 const onExited = <E, R>(
   state: State<E, R>,
-  { child, exit }: Exited<E, R>
-): Effect.Effect<void, GaveUp<E>, R> =>
-  Effect.gen(function*() {
-    const started = child.status === "running"
-    const ranMillis = yield* changeStatus(child, "stopped")
+  { child, exit }: SupervisedChild.Exited<E, R>
+): Effect.Effect<boolean, GaveUp<E>, R> =>
+  Effect.flatMap(ChildRun.nowMillis, (atMillis) => {
+    const ranMillis = SupervisedChild.unsafeLeave(child, atMillis)
     const verdict = child.spec.decide(exit)
-    const ended = { child: child.spec.id, exitClass: exitClass(exit), cause: rendered(exit) }
-    yield* publish(state, {
+    const told = ChildRun.publish(state, {
       _tag: "ChildExited",
-      ...ended,
+      child: child.spec.id,
+      exitClass: exitClass(exit),
+      cause: exit,
       decision: verdict.decision,
-      ranMillis: started ? ranMillis : 0
+      ranMillis
     })
-    if (verdict.decision === "escalate") return yield* Effect.fail(verdict.error)
-    if (verdict.decision === "restart") yield* restartChild(state, child, ended.cause, verdict.delay)
+    return Effect.zipRight(told, carryOut(state, child, exit, verdict))
   })
 
-const restartChild = <E, R>(
+const carryOut = <E, R>(
   state: State<E, R>,
   child: Child<E, R>,
-  cause: string,
-  delay: Duration.Duration
-) =>
-  Effect.gen(function*() {
-    const restarts = RestartIntensity.admit(state.intensity, state.restarts, yield* nowMillis)
-    if (Option.isNone(restarts)) return yield* giveUp(state, child, cause)
-    state.restarts = restarts.value
-    child.restarts += 1
-    yield* startChild(state, child, delay)
-  })
-
-const giveUp = <E, R>(state: State<E, R>, child: Child<E, R>, lastCause: string) => {
-  const { maxRestarts: restarts, periodMillis } = state.intensity
-  const facts = { child: child.spec.id, restarts, periodMillis }
-  return Effect.zipRight(
-    publish(state, { _tag: "IntensityExceeded", ...facts }),
-    new RestartIntensity.RestartIntensityExceeded({ supervisor: state.name, lastCause, ...facts })
-  )
+  exit: Exit.Exit<unknown, unknown>,
+  verdict: Verdict<E>
+): Effect.Effect<boolean, GaveUp<E>, R> => {
+  switch (verdict.decision) {
+    case "restart":
+      return Effect.as(restart(state, child, exit, verdict.delay), true)
+    case "park":
+      return Effect.as(SupervisedChild.settle(child, "parked"), true)
+    case "stop":
+      return onStopped(state, child)
+    case "escalate":
+      return Effect.fail(verdict.error)
+  }
 }
 
-const stopAll = <E, R>(state: State<E, R>, exit: Exit.Exit<never, GaveUp<E>>): Effect.Effect<void> =>
+const onStopped = <E, R>(state: State<E, R>, child: Child<E, R>): Effect.Effect<boolean> =>
+  Effect.suspend(() => {
+    if (child.spec.restart === "temporary") state.children.delete(child.spec.id)
+    const ends = child.spec.significant &&
+      Rules.endsSupervisor(state.autoShutdown, Array.from(state.children.values()))
+    return Effect.as(SupervisedChild.settle(child, "stopped"), !ends)
+  })
+
+const restart = <E, R>(
+  state: State<E, R>,
+  child: Child<E, R>,
+  exit: Exit.Exit<unknown, unknown>,
+  delay: Duration.Duration
+): Effect.Effect<void, GaveUp<E>, R> =>
+  Effect.suspend(() => {
+    const { intensity } = child.spec
+    const counted = intensity === null ? state : child
+    const times = RestartIntensity.admit(
+      intensity ?? state.intensity,
+      counted.restartTimes,
+      child.changedAtMillis
+    )
+    if (Option.isNone(times)) return onExceeded(state, child, exit)
+    counted.restartTimes = times.value
+    const delayed = intensity === null
+      ? Effect.succeed(delay)
+      : ChildRun.restartDelay(intensity, times.value, delay)
+    return Effect.flatMap(delayed, (delay) => {
+      child.delay = delay
+      return state.strategy === "one_for_one" ? restartAlone(state, child) : restartTogether(state, child)
+    })
+  })
+
+const onExceeded = <E, R>(state: State<E, R>, child: Child<E, R>, exit: Exit.Exit<unknown, unknown>) =>
   Effect.gen(function*() {
-    for (const child of Arr.reverse(state.children)) yield* stopChild(state, child)
+    const { maxRestarts: restarts, periodMillis } = child.spec.intensity ?? state.intensity
+    const facts = { child: child.spec.id, restarts, periodMillis }
+    yield* ChildRun.publish(state, { _tag: "IntensityExceeded", ...facts })
+    yield* child.spec.intensity?.exceeded === "park"
+      ? SupervisedChild.settle(child, "parked")
+      : new RestartIntensity.RestartIntensityExceeded({
+        supervisor: state.name,
+        lastCause: ChildRun.rendered(exit),
+        ...facts
+      })
+  })
+
+const restartAlone = <E, R>(state: State<E, R>, child: Child<E, R>) => {
+  SupervisedChild.unsafeRestarting(child)
+  return SupervisedChild.start(state, child)
+}
+
+const restartTogether = <E, R>(state: State<E, R>, child: Child<E, R>) =>
+  Effect.gen(function*() {
+    const group = Rules.affected(state.strategy, Array.from(state.children.values()), child)
+    const siblings = group.filter((other) => other !== child)
+    for (const sibling of Arr.reverse(siblings)) {
+      yield* Rules.comesBack(sibling) ? SupervisedChild.stop(state, sibling) : stopChild(state, sibling)
+    }
+    const back = group.filter((other) => other === child || Rules.comesBack(other))
+    back.forEach(SupervisedChild.unsafeRestarting)
+    putInLine(state, back)
+    if (state.awaited === null || group.includes(state.awaited)) yield* startFirst(state)
+  })
+
+const stopAndTell = <E, R>(state: State<E, R>, child: Child<E, R>): Effect.Effect<void> =>
+  Effect.map(SupervisedChild.stop(state, child), () => SupervisedChild.unsafeTell(child))
+
+const startFirst = <E, R>(state: State<E, R>) => {
+  state.awaited = null
+  return startNext(state)
+}
+
+const stopAll = <E, R>(state: State<E, R>, exit: Exit.Exit<void, GaveUp<E>>): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    state.closed = true
+    for (const message of state.inbox.messages) if (message._tag === "Asked") message.refuse()
+    for (const child of Arr.reverse(state.children.values())) yield* stopAndTell(state, child)
     const result = Exit.isInterrupted(exit) ? Exit.void : exit
-    yield* publish(state, { _tag: "SupervisorStopped", cause: rendered(result) })
+    yield* ChildRun.publish(state, { _tag: "SupervisorStopped", cause: result })
     yield* Deferred.done(state.started, result)
     yield* Deferred.done(state.ended, result)
   })
-
-const stopChild = <E, R>(state: State<E, R>, child: Child<E, R>): Effect.Effect<void> =>
-  Effect.gen(function*() {
-    if (child.status === "stopped" || Option.isNone(child.fiber)) return
-    const { id, shutdown } = child.spec
-    const fromMillis = yield* nowMillis
-    yield* Fiber.interruptAsFork(child.fiber.value, yield* Effect.fiberId)
-    const exit = yield* Effect.timeoutOption(Effect.interruptible(Fiber.await(child.fiber.value)), shutdown)
-    if (Option.isNone(exit)) {
-      return yield* publish(state, {
-        _tag: "ChildAbandoned",
-        child: id,
-        timeoutMillis: Duration.toMillis(shutdown)
-      })
-    }
-    yield* changeStatus(child, "stopped")
-    yield* publish(state, {
-      _tag: "ChildStopped",
-      child: id,
-      exitClass: exitClass(exit.value),
-      cause: rendered(exit.value),
-      tookMillis: (yield* nowMillis) - fromMillis
-    })
-  })
-
-const nowMillis: Effect.Effect<number> = Effect.map(Effect.clock, monotonicMillis)
-
-// How long the child was in the status it leaves.
-const changeStatus = <E, R>(child: Child<E, R>, status: ChildStatus): Effect.Effect<number> =>
-  Effect.map(nowMillis, (atMillis) => {
-    const elapsedMillis = atMillis - child.changedAtMillis
-    child.changedAtMillis = atMillis
-    child.status = status
-    return elapsedMillis
-  })
-
-const rendered = <A, E>(exit: Exit.Exit<A, E>): string => Exit.isSuccess(exit) ? "" : Cause.pretty(exit.cause)
-
-const publish = <E, R>(state: State<E, R>, happening: Happening<SupervisorEvent>): Effect.Effect<void> =>
-  Effect.flatMap(
-    Clock.currentTimeMillis,
-    (atMillis) => PubSub.publish(state.events, { ...happening, supervisor: state.name, atMillis })
-  )
