@@ -127,7 +127,7 @@ describe("SupervisionTree", () => {
       const name = (lines[index] ?? "").slice(depth * 3)
       const plain = /^[^\p{Cc}\p{Zl}\p{Zp}]*$/u.test(node.name)
       if (plain) assert.isTrue(name.startsWith(node.name.trimEnd()), `${name} is not ${node.name}`)
-      if (depth > 0) assert.match((lines[index] ?? "").slice((depth - 1) * 3), /^[├└]─ /)
+      if (depth > 0) assert.match((lines[index] ?? "").slice((depth - 1) * 3), /^[├└]─( |$)/)
     }
   })
 

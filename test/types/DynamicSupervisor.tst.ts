@@ -37,6 +37,12 @@ describe("startChild", () => {
     >()
   })
 
+  test("takes a child that is specified in place", () => {
+    expect(supervisor.startChild(
+      Supervisor.child({ id, start: program, onFailure: { Busy: "park" } })
+    )).type.toBe<Effect.Effect<Supervisor.ChildInfo, StartRefused, Database>>()
+  })
+
   test("refuses a child that may escalate: it would end its siblings", () => {
     expect(supervisor.startChild).type.not.toBeCallableWith(escalating)
     expect(supervisor.startChild).type.not.toBeCallableWith(mayEscalate)
