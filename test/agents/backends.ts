@@ -1,3 +1,4 @@
+import type { AgentStore } from "@holdfast/agents/AgentStore"
 import type { CommitLog } from "@holdfast/agents/CommitLog"
 import * as Memory from "@holdfast/agents/Memory"
 import type { TaskStore } from "@holdfast/agents/TaskStore"
@@ -13,7 +14,7 @@ export interface Backend {
   readonly name: string
   readonly numRuns: number
   readonly storage: Effect.Effect<
-    Layer.Layer<CommitLog | TaskStore, StorageError>,
+    Layer.Layer<AgentStore | CommitLog | TaskStore, StorageError>,
     never,
     Scope.Scope
   >

@@ -175,7 +175,7 @@ describe("db", () => {
       const { at } = yield* failed
       const checked = yield* at.run(["db", "check", "--json"])
       expect(checked.exitCode).toBe(0)
-      expect(json(checked)).toMatchObject([{ schemaVersion: 2, queues: 1, tasks: 3, problems: [] }])
+      expect(json(checked)).toMatchObject([{ schemaVersion: 3, queues: 1, tasks: 3, problems: [] }])
       expect((yield* at.run(["db", "check"])).stdout).toContain("no problems found")
     }))
 

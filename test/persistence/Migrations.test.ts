@@ -23,11 +23,12 @@ const schemaOf = (filename: string) =>
       database.prepare("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name").all()
   )
 
-/** Takes away what the second version added. */
+/** Takes away what later versions added. */
 const toFirstVersion = (filename: string) =>
   using(filename, (database) =>
     database.exec(
-      "DROP TABLE records; DROP TABLE record_collections; UPDATE store SET schema_version = 1, schema_minimum = 1"
+      "DROP TABLE records; DROP TABLE record_collections; DROP TABLE agents; DROP TABLE agent_states; " +
+        "DROP TABLE agent_messages; DROP TABLE agent_replies; UPDATE store SET schema_version = 1, schema_minimum = 1"
     ))
 
 describe("migrations", () => {
@@ -39,23 +40,25 @@ describe("migrations", () => {
       const schema = yield* schemaOf(filename)
       yield* toFirstVersion(filename)
       expect(yield* schemaOf(filename)).not.toEqual(schema)
-      expect(yield* StoreAdmin.migrate(filename)).toEqual({ from: 1, to: 2 })
-      expect(yield* StoreAdmin.migrate(filename)).toEqual({ from: 2, to: 2 })
+      expect(yield* StoreAdmin.migrate(filename)).toEqual({ from: 1, to: 3 })
+      expect(yield* StoreAdmin.migrate(filename)).toEqual({ from: 3, to: 3 })
       expect(yield* schemaOf(filename)).toEqual(schema)
-      expect(yield* StoreAdmin.check(filename)).toMatchObject({ schemaVersion: 2, tasks: 1, problems: [] })
+      expect(yield* StoreAdmin.check(filename)).toMatchObject({ schemaVersion: 3, tasks: 1, problems: [] })
       const revisions = Effect.flatMap(RecordStore, (store) => store.commit([put("c", "k", "1")]))
       expect(yield* Effect.provide(revisions, layer)).toEqual([1])
     }))
 
-  it.scopedLive("are made by the layer, too; older nodes may go on writing", () =>
+  it.scopedLive("are made by the layer, too; nodes that would not release agents may not go on writing", () =>
     Effect.gen(function*() {
       const filename = yield* temporaryStore
       yield* StoreAdmin.migrate(filename)
       yield* toFirstVersion(filename)
       const queues = Effect.flatMap(TaskStore, (store) => store.queues)
       expect(yield* Effect.provide(queues, Sqlite.layer({ filename }))).toEqual([])
-      const store = yield* using(filename, (database) =>
-        database.prepare("SELECT schema_version, schema_minimum FROM store").get())
-      expect(store).toEqual({ schema_version: Migrations.schemaVersion, schema_minimum: 1 })
+      const store = yield* using(
+        filename,
+        (database) => database.prepare("SELECT schema_version, schema_minimum FROM store").get()
+      )
+      expect(store).toEqual({ schema_version: Migrations.schemaVersion, schema_minimum: 3 })
     }))
 })

@@ -5,10 +5,17 @@ import * as MemoryRecords from "@holdfast/core/MemoryRecords"
 import { RecordStore } from "@holdfast/core/RecordStore"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as AgentOperation from "./AgentOperation.ts"
+import type { AgentCounts } from "./AgentRecord.ts"
+import { compareAddresses, laneOf } from "./AgentRecord.ts"
+import type { PendingQuery } from "./AgentStore.ts"
+import { AgentStore } from "./AgentStore.ts"
 import { CommitLog } from "./CommitLog.ts"
+import * as MemoryAgents from "./MemoryAgents.ts"
 import * as MemoryTasks from "./MemoryTasks.ts"
 import type * as Operation from "./Operation.ts"
 import * as Queue from "./Queue.ts"
@@ -20,6 +27,7 @@ import { TaskStore } from "./TaskStore.ts"
 /** What outlives a log: logs on the same storage see one another's commits, as processes on one file do. */
 export interface MemoryStorage {
   tasks: MemoryTasks.MemoryTasks
+  agents: MemoryAgents.MemoryAgents
   readonly records: MemoryRecords.MemoryRecords
   /** How many logs were opened on it; the last one is the only one alive. */
   logs: number
@@ -28,12 +36,15 @@ export interface MemoryStorage {
 /** Makes an empty storage. */
 export const storage = (): MemoryStorage => ({
   tasks: MemoryTasks.empty,
+  agents: MemoryAgents.empty,
   records: MemoryRecords.memory(),
   logs: 0
 })
 
 /** The ports over a given storage; what an earlier log on it had claimed and not settled is released first. */
-export const layerFrom = (storage: MemoryStorage): Layer.Layer<CommitLog | RecordStore | TaskStore> =>
+export const layerFrom = (
+  storage: MemoryStorage
+): Layer.Layer<AgentStore | CommitLog | RecordStore | TaskStore> =>
   Layer.effectContext(Effect.clockWith((clock) =>
     Effect.map(clock.currentTimeMillis, (nowMillis) => {
       releaseOthers(storage, nowMillis)
@@ -42,7 +53,7 @@ export const layerFrom = (storage: MemoryStorage): Layer.Layer<CommitLog | Recor
   ))
 
 /** The ports over a storage of their own. */
-export const layer: Layer.Layer<CommitLog | RecordStore | TaskStore> = Layer.suspend(() =>
+export const layer: Layer.Layer<AgentStore | CommitLog | RecordStore | TaskStore> = Layer.suspend(() =>
   layerFrom(storage())
 )
 
@@ -50,17 +61,24 @@ const nodeName = (log: number) => `memory-${log}`
 
 const releaseOthers = (storage: MemoryStorage, nowMillis: number): void => {
   const limit = Number.MAX_SAFE_INTEGER
-  storage.tasks = HashMap.reduce(storage.tasks.tasks, storage.tasks, (state, task) =>
-    task.node === null
-      ? state
-      : commit(state, "", [TaskOperation.releaseClaims({ node: task.node, limit, nowMillis })]).state)
+  const nodes = new Set([
+    ...Array.from(HashMap.values(storage.tasks.tasks), (task) => task.node),
+    ...Array.from(HashMap.values(storage.agents.agents), (agent) => agent.node)
+  ])
+  for (const node of nodes) {
+    if (node === null) continue
+    const tasks = TaskOperation.releaseClaims({ node, limit, nowMillis })
+    const agents = AgentOperation.releaseAgents({ node, limit, nowMillis })
+    Object.assign(storage, commit(storage, "", [tasks, agents]).state)
+  }
   storage.logs += 1
 }
 
-const ports = (storage: MemoryStorage): Context.Context<CommitLog | RecordStore | TaskStore> => {
+const ports = (storage: MemoryStorage): Context.Context<AgentStore | CommitLog | RecordStore | TaskStore> => {
   const node = nodeName(storage.logs)
   const signals = QueueSignals.make()
   return Context.make(CommitLog, commitLog(storage, node, signals)).pipe(
+    Context.add(AgentStore, agentStore(storage, signals)),
     Context.add(TaskStore, taskStore(storage, signals)),
     Context.add(RecordStore, MemoryRecords.make(storage.records))
   )
@@ -73,27 +91,47 @@ const commitLog = (
 ): CommitLog["Type"] => ({
   commit: <const Ops extends ReadonlyArray<Operation.Any>>(operations: Ops) =>
     Effect.suspend(() => {
-      const before = storage.tasks
+      const before: Durable = { tasks: storage.tasks, agents: storage.agents }
       const { refusal, results, state } = commit(before, node, operations)
       if (refusal !== undefined) return Effect.fail(refusal as Operation.Refusal<Ops[number]>)
-      storage.tasks = state
-      notifyChanges(before, state, signals)
+      Object.assign(storage, state)
+      notifyChanges(before.tasks, state.tasks, signals)
+      operations.filter(AgentOperation.isAgentOperation).flatMap(AgentOperation.awakens)
+        .forEach((address) => signals.notify(laneOf(address)))
       return Effect.as(Effect.yieldNow(), results as Operation.Results<Ops>)
     }),
   fenced: Effect.never
 })
 
-const commit = (before: MemoryTasks.MemoryTasks, node: string, ops: ReadonlyArray<Operation.Any>) => {
-  let state = before
+/** What a unit changes. */
+type Durable = Pick<MemoryStorage, "agents" | "tasks">
+
+const commit = ({ agents, tasks }: Durable, node: string, ops: ReadonlyArray<Operation.Any>) => {
+  let state: Durable = { agents, tasks }
   const results: Array<unknown> = []
   for (const op of ops) {
-    const applied = MemoryTasks.apply(state, node, op as TaskOperation.TaskOperation)
-    if (applied._tag === "Left") return { state: before, results, refusal: applied.left }
+    const applied = apply(state, node, op)
+    if (applied._tag === "Left") return { state: { agents, tasks }, results, refusal: applied.left }
     state = applied.right.state
     results.push(applied.right.result)
   }
   return { state, results, refusal: undefined }
 }
+
+const apply = (
+  state: Durable,
+  node: string,
+  op: Operation.Any
+): Either.Either<{ readonly state: Durable; readonly result: unknown }, { readonly _tag: string }> =>
+  AgentOperation.isAgentOperation(op)
+    ? Either.map(MemoryAgents.apply(state.agents, node, op), ({ result, state: agents }) => ({
+      state: { ...state, agents },
+      result
+    }))
+    : Either.map(
+      MemoryTasks.apply(state.tasks, node, op as TaskOperation.TaskOperation),
+      ({ result, state: tasks }) => ({ state: { ...state, tasks }, result })
+    )
 
 const notifyChanges = (
   before: MemoryTasks.MemoryTasks,
@@ -133,3 +171,51 @@ const taskStore = (storage: MemoryStorage, signals: QueueSignals.QueueSignals): 
     ),
   changed: signals.await
 })
+
+const agentStore = (storage: MemoryStorage, signals: QueueSignals.QueueSignals): AgentStore["Type"] => ({
+  get: (address) => Effect.sync(() => Option.fromNullable(MemoryAgents.find(storage.agents, address))),
+  list: ({ after, limit, status, type }) =>
+    Effect.sync(() =>
+      MemoryAgents.select(storage.agents, (agent) =>
+        (type === undefined || agent.type === type) &&
+        (status === undefined || agent.status === status) &&
+        (after === undefined || compareAddresses(after, agent) < 0))
+        .slice(0, limit).map(({ state: _, ...row }) => row)
+    ),
+  inbox: (address, after, limit) =>
+    Effect.sync(() =>
+      MemoryAgents.inboxOf(storage.agents, address).filter(({ sequence }) => sequence > after).slice(0, limit)
+    ),
+  reply: (address, key) => Effect.sync(() => MemoryAgents.replyTo(storage.agents, address, key)),
+  pending: (query) => Effect.sync(() => pending(storage.agents, query)),
+  counts: Effect.sync(() => counts(storage.agents)),
+  changed: (address) => signals.await(laneOf(address))
+})
+
+const pending = (agents: MemoryAgents.MemoryAgents, { after, limit, nowMillis, types }: PendingQuery) => {
+  const due = Array.from(HashMap.values(agents.messages)).filter((message) =>
+    message.notBeforeMillis <= nowMillis && types.includes(message.type) &&
+    (after === undefined || compareAddresses(after, message) < 0) &&
+    (MemoryAgents.find(agents, message)?.status ?? "passive") === "passive"
+  )
+  const addresses = new Map(due.map(({ id, type }) => [laneOf({ type, id }), { type, id }]))
+  return Array.from(addresses.values()).sort(compareAddresses).slice(0, limit)
+}
+
+const counts = (agents: MemoryAgents.MemoryAgents): ReadonlyArray<AgentCounts> => {
+  const rows = Array.from(HashMap.values(agents.agents))
+  const messages = Array.from(HashMap.values(agents.messages))
+  const types = Array.from(new Set([...rows, ...messages].map(({ type }) => type))).sort((a, b) =>
+    compareAddresses({ type: a, id: "" }, { type: b, id: "" })
+  )
+  return types.map((type) => {
+    const count = (status: string) => rows.filter((row) => row.type === type && row.status === status).length
+    return {
+      type,
+      passive: count("passive"),
+      live: count("live"),
+      parked: count("parked"),
+      messages: messages.filter((message) => message.type === type).length
+    }
+  })
+}

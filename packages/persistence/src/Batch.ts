@@ -4,6 +4,7 @@
 import { LaneFailed, OperationRejected } from "@holdfast/agents/CommitLog"
 import type * as Operation from "@holdfast/agents/Operation"
 import * as Either from "effect/Either"
+import * as AgentRows from "./AgentRows.ts"
 import type { Answer, BatchContext, OperationHandler } from "./OperationHandler.ts"
 import * as QueueRows from "./QueueRows.ts"
 import type { SqlPlan } from "./SqlPlan.ts"
@@ -15,7 +16,7 @@ export type Unit = ReadonlyArray<Operation.Any>
 /** A unit's results, or why nothing of it was written. */
 export type UnitAnswer = Either.Either<ReadonlyArray<unknown>, unknown>
 
-/** What a batch came to: an answer per unit, and the queues whose waiting claimers should look again. */
+/** What a batch came to: an answer per unit, and the queues and lanes of agents whose waiters should look again. */
 export interface BatchAnswer {
   readonly answers: ReadonlyArray<UnitAnswer>
   readonly awakened: ReadonlyArray<string>
@@ -47,13 +48,13 @@ export function* together(
   node: string,
   units: ReadonlyArray<Unit>
 ): SqlPlan<BatchAnswer | null> {
-  const context: BatchContext = { node, queues: QueueRows.make() }
+  const context: BatchContext = newContext(node)
   const answers = yield* execute(handlers, context, units.flat())
   let at = 0
   const unitAnswers = units.map((unit) => Either.all(answers.slice(at, at += unit.length)))
   if (units.some((unit, index) => unit.length > 1 && unitAnswers[index]?._tag === "Left")) return null
-  yield* QueueRows.flush(context.queues)
-  return { answers: unitAnswers, awakened: QueueRows.awakened(context.queues) }
+  yield* flush(context)
+  return { answers: unitAnswers, awakened: awakened(context) }
 }
 
 /**
@@ -67,7 +68,7 @@ export function* oneByOne(
 ): SqlPlan<BatchAnswer> {
   const failedLanes = new Map<string, string>()
   const answers: Array<UnitAnswer> = []
-  const awakened = new Set<string>()
+  const names = new Set<string>()
   for (const unit of units) {
     const failed = unit.find((op) => failedLanes.has(op.lane))
     if (failed !== undefined) {
@@ -75,16 +76,32 @@ export function* oneByOne(
       unit.forEach((op) => failedLanes.set(op.lane, failedLanes.get(failed.lane) ?? ""))
       continue
     }
-    const context: BatchContext = { node, queues: QueueRows.make() }
+    const context: BatchContext = newContext(node)
     const answer = yield* inSavepoint(handlers, context, unit)
     if (Either.isLeft(answer) && answer.left instanceof OperationRejected) {
       for (const op of unit) failedLanes.set(op.lane, answer.left.detail)
     }
-    if (Either.isRight(answer)) QueueRows.awakened(context.queues).forEach((queue) => awakened.add(queue))
+    if (Either.isRight(answer)) awakened(context).forEach((name) => names.add(name))
     answers.push(answer)
   }
-  return { answers, awakened: Array.from(awakened) }
+  return { answers, awakened: Array.from(names) }
 }
+
+const newContext = (node: string): BatchContext => ({
+  node,
+  queues: QueueRows.make(),
+  agents: AgentRows.make()
+})
+
+function* flush({ agents, queues }: BatchContext): SqlPlan<void> {
+  yield* QueueRows.flush(queues)
+  yield* AgentRows.flush(agents)
+}
+
+const awakened = ({ agents, queues }: BatchContext): ReadonlyArray<string> => [
+  ...QueueRows.awakened(queues),
+  ...agents.awakened
+]
 
 /** The failure of a unit whose lane has failed before it. */
 export const laneFailed = (lane: string, detail: string): LaneFailed => new LaneFailed({ lane, detail })
@@ -100,7 +117,7 @@ function* inSavepoint(handlers: Handlers, context: BatchContext, unit: Unit): Sq
 function* attempt(handlers: Handlers, context: BatchContext, unit: Unit): SqlPlan<UnitAnswer> {
   try {
     const answers = yield* execute(handlers, context, unit)
-    yield* QueueRows.flush(context.queues)
+    yield* flush(context)
     return Either.all(answers)
   } catch (error) {
     if (!(error instanceof StatementFailure)) throw error

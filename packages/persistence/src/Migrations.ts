@@ -3,18 +3,26 @@
  */
 import * as createStore from "./migrations/0001_create_store.ts"
 import * as createRecords from "./migrations/0002_create_records.ts"
+import * as createAgents from "./migrations/0003_create_agents.ts"
 import type { SqlPlan } from "./SqlPlan.ts"
 import { query } from "./SqlPlan.ts"
 import { StorageFailure } from "./StorageFailure.ts"
 import * as StoreHome from "./StoreHome.ts"
 
 /** The schema version this code writes. */
-export const schemaVersion = 2
+export const schemaVersion = 3
 
-/** The oldest code that may write a store of this version; older nodes are fenced. */
-export const schemaMinimum = 1
+/**
+ * The oldest code that may write a store of this version; older nodes are fenced. Code before agents would remove a dead
+ * node and leave the agents it owned live for ever.
+ */
+export const schemaMinimum = 3
 
-const migrations: ReadonlyArray<ReadonlyArray<string>> = [createStore.statements, createRecords.statements]
+const migrations: ReadonlyArray<ReadonlyArray<string>> = [
+  createStore.statements,
+  createRecords.statements,
+  createAgents.statements
+]
 
 /** What a migration found and did. */
 export interface Migrated {

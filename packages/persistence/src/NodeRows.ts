@@ -97,8 +97,8 @@ export function* markDead(id: string, epoch: string): SqlPlan<boolean> {
 export function* removeDead(id: string): SqlPlan<boolean> {
   const rows = yield* query(
     `DELETE FROM nodes WHERE id = ? AND status = 'dead' AND NOT EXISTS ` +
-      `(SELECT 1 FROM tasks WHERE node = ? AND status = 'running') RETURNING id`,
-    [id, id]
+      `(SELECT 1 FROM tasks WHERE node = ? AND status = 'running') AND NOT EXISTS (SELECT 1 FROM agents WHERE node = ?) RETURNING id`,
+    [id, id, id]
   )
   return rows.length === 1
 }

@@ -3,6 +3,7 @@
  */
 import type * as Operation from "@holdfast/agents/Operation"
 import type * as Either from "effect/Either"
+import type { AgentRows } from "./AgentRows.ts"
 import type { QueueRows } from "./QueueRows.ts"
 import type { SqlPlan } from "./SqlPlan.ts"
 
@@ -11,6 +12,7 @@ export interface BatchContext {
   /** The node that writes. */
   readonly node: string
   readonly queues: QueueRows
+  readonly agents: AgentRows
 }
 
 /** The answer to one operation: its result, or the refusal that left no trace of it. */

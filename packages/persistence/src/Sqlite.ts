@@ -1,6 +1,8 @@
 /**
  * Storage on a SQLite file: every durable port of Holdfast as one layer.
  */
+import * as AgentOperation from "@holdfast/agents/AgentOperation"
+import { AgentStore } from "@holdfast/agents/AgentStore"
 import { CommitLog } from "@holdfast/agents/CommitLog"
 import type { CommitError } from "@holdfast/agents/CommitLog"
 import type * as Operation from "@holdfast/agents/Operation"
@@ -18,6 +20,7 @@ import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import * as AgentHandlers from "./AgentHandlers.ts"
 import * as Batch from "./Batch.ts"
 import * as Checkpoints from "./Checkpoints.ts"
 import * as Command from "./Command.ts"
@@ -27,6 +30,7 @@ import * as NodeOperation from "./NodeOperation.ts"
 import type { NodeIdentity } from "./NodeRows.ts"
 import * as RecordHandlers from "./RecordHandlers.ts"
 import type * as RecordOperation from "./RecordOperation.ts"
+import * as SqlAgentStore from "./SqlAgentStore.ts"
 import * as SqlCommitLog from "./SqlCommitLog.ts"
 import * as SqliteConnection from "./SqliteConnection.ts"
 import * as SqliteReader from "./SqliteReader.ts"
@@ -58,14 +62,16 @@ export interface Options {
 }
 
 /** The durable ports on a SQLite file; the process is a node of the store for as long as the layer lives. */
-export const layer = (options: Options): Layer.Layer<CommitLog | RecordStore | TaskStore, StorageError> =>
+export const layer = (
+  options: Options
+): Layer.Layer<AgentStore | CommitLog | RecordStore | TaskStore, StorageError> =>
   layerWith(options, SqliteConnection.open)
 
 /** The same with another way to open the connection that writes; it may wrap the usual one. */
 export const layerWith = (
   options: Options,
   open: (filename: string) => SqliteConnection.SqliteConnection
-): Layer.Layer<CommitLog | RecordStore | TaskStore, StorageError> =>
+): Layer.Layer<AgentStore | CommitLog | RecordStore | TaskStore, StorageError> =>
   Layer.scopedContext(Effect.gen(function*() {
     const filename = options.filename === ":memory:" ? yield* temporaryFile : options.filename
     const leaseMillis = Math.max(100, Duration.toMillis(options.lease ?? leaseDefault))
@@ -82,6 +88,7 @@ export const layerWith = (
     const records = SqlRecordStore.make(log.port, reader)
     yield* keepUp(log, reader, records, filename, leaseMillis)
     return Context.make(CommitLog, log.port).pipe(
+      Context.add(AgentStore, SqlAgentStore.make(reader, log.signals)),
       Context.add(TaskStore, SqlTaskStore.make(reader, log.signals)),
       Context.add(RecordStore, records.port)
     )
@@ -89,13 +96,18 @@ export const layerWith = (
 
 const handlers = Batch.handlersByTag({
   ...TaskHandlers.handlers,
+  ...AgentHandlers.handlers,
   ...NodeOperation.handlers,
   ...Command.handlers,
   ...RecordHandlers.handlers
 })
 
 const weigh = (op: Operation.Any): CommitBuffer.Weight =>
-  isWriteRecords(op) ? RecordHandlers.weigh(op) : TaskHandlers.weigh(op)
+  isWriteRecords(op)
+    ? RecordHandlers.weigh(op)
+    : AgentOperation.isAgentOperation(op)
+    ? AgentHandlers.weigh(op)
+    : TaskHandlers.weigh(op)
 
 const isWriteRecords = (op: Operation.Any): op is RecordOperation.WriteRecords => op._tag === "WriteRecords"
 
@@ -103,6 +115,7 @@ const isWriteRecords = (op: Operation.Any): op is RecordOperation.WriteRecords =
 const leaving = ({ epoch, id }: NodeIdentity): Effect.Effect<Batch.Unit> =>
   Effect.map(Clock.currentTimeMillis, (nowMillis) => [
     TaskOperation.releaseClaims({ node: id, limit: leavingLimit, nowMillis }),
+    AgentOperation.releaseAgents({ node: id, limit: leavingLimit, nowMillis }),
     NodeOperation.markDead(id, epoch),
     NodeOperation.removeDead(id)
   ])

@@ -121,5 +121,12 @@ function* orphans(): SqlPlan<ReadonlyArray<string>> {
   const rows = yield* query<{ readonly node: string; readonly n: number }>(
     "SELECT node, COUNT(*) AS n FROM tasks WHERE status = 'running' AND node NOT IN (SELECT id FROM nodes) GROUP BY node"
   )
-  return rows.map((row) => `${row.n} tasks are running on node ${row.node}, which is not known`)
+  const agents = yield* query<{ readonly node: string; readonly n: number }>(
+    "SELECT node, COUNT(*) AS n FROM agents WHERE node IS NOT NULL AND " +
+      "node NOT IN (SELECT id FROM nodes) GROUP BY node"
+  )
+  return [
+    ...rows.map((row) => `${row.n} tasks are running on node ${row.node}, which is not known`),
+    ...agents.map((row) => `${row.n} agents are live on node ${row.node}, which is not known`)
+  ]
 }

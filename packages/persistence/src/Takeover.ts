@@ -1,6 +1,7 @@
 /**
  * Takeover finds nodes that died, fences them, ends the commands they left running, and makes what they held claimable.
  */
+import * as AgentOperation from "@holdfast/agents/AgentOperation"
 import type { CommitError } from "@holdfast/agents/CommitLog"
 import * as TaskOperation from "@holdfast/agents/TaskOperation"
 import { ProcessMarker } from "@holdfast/core/node"
@@ -18,7 +19,7 @@ import type { SqlCommitLog } from "./SqlCommitLog.ts"
 import type { SqliteReader } from "./SqliteReader.ts"
 import { whileBusy } from "./SqliteReader.ts"
 
-/** How many claims one batch takes back. */
+/** How many claims, and how many agents, one batch takes back. */
 export const releaseLimit = 1_000
 
 /** One observer's takeovers. */
@@ -113,12 +114,13 @@ const namesIn = (directory: string): ReadonlyArray<string> => {
   }
 }
 
-/** Ends: each round takes tasks off the node, and a dead node claims no new ones. */
+/** Ends: each round takes tasks or agents off the node, and a dead node claims no new ones. */
 const releaseAll = (log: SqlCommitLog, node: string): Effect.Effect<void, CommitError> =>
   Effect.gen(function*() {
     const nowMillis = yield* Clock.currentTimeMillis
     const release = TaskOperation.releaseClaims({ node, limit: releaseLimit, nowMillis })
-    const [released] = yield* log.port.commit([release])
-    if (released === releaseLimit) return yield* releaseAll(log, node)
+    const agents = AgentOperation.releaseAgents({ node, limit: releaseLimit, nowMillis })
+    const released = yield* log.port.commit([release, agents])
+    if (released.includes(releaseLimit)) return yield* releaseAll(log, node)
     yield* log.port.commit([NodeOperation.removeDead(node)])
   })
