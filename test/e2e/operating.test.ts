@@ -160,13 +160,13 @@ describe("db", () => {
     Effect.gen(function*() {
       const at = yield* place
       const made = yield* at.run(["db", "migrate", "--json"])
-      expect(json(made)).toEqual([{ db: "./holdfast.db", from: 0, to: 2 }])
+      expect(json(made)).toEqual([{ db: "./holdfast.db", from: 0, to: 3 }])
       expect(FileSystem.statSync(at.file("holdfast.db")).mode & 0o777).toBe(0o600)
       const again = yield* at.run(["db", "migrate"])
       expect(again).toMatchObject({
         exitCode: 0,
         stdout: "",
-        stderr: "./holdfast.db is at schema version 2 already\n"
+        stderr: "./holdfast.db is at schema version 3 already\n"
       })
     }))
 
