@@ -116,7 +116,7 @@ export const make = (options: Options = {}): Effect.Effect<DynamicSupervisor, ne
     child: (id) =>
       Effect.sync(() => Option.map(Option.fromNullable(state.children.get(id)), SupervisedChild.childInfo)),
     whichChildren: Effect.sync(() => Array.from(state.children.values(), SupervisedChild.childInfo)),
-    countChildren: Effect.sync(() => count(Array.from(state.children.values()))),
+    countChildren: Effect.sync(() => SupervisedChild.count(state.children.values())),
     tree: Effect.sync(() => tree(state)),
     events: Stream.takeUntil(Stream.fromPubSub(state.events), (event) => event._tag === "SupervisorStopped"),
     await: Deferred.await(state.ended)
@@ -245,9 +245,3 @@ const withChild = <A, E>(
     const child = state.children.get(id)
     return child === undefined ? new ChildNotFound({ supervisor: state.name, child: id }) : act(child)
   })
-
-const count = (children: ReadonlyArray<DynamicChild.Child>): ChildCounts => {
-  const supervisors = children.filter(({ spec }) => spec.nested !== null).length
-  const active = children.filter(({ status }) => status === "running").length
-  return { specs: children.length, active, supervisors, workers: children.length - supervisors }
-}

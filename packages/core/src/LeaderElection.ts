@@ -27,11 +27,11 @@ export interface ElectionOptions extends LeaseOptions {
  * ```
  */
 export const lead = <A, E, R>(
-  { name, ...options }: ElectionOptions,
+  election: ElectionOptions,
   whileLeader: (lease: Lease) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | StorageError, R | Leases> => {
   const term = Effect.scoped(Effect.gen(function*() {
-    const lease = yield* (yield* Leases).acquire(name, options)
+    const lease = yield* (yield* Leases).acquire(election.name, election)
     return yield* Effect.raceFirst(
       Effect.asSome(whileLeader(lease)),
       Effect.zipRight(lease.lost, Effect.succeedNone)
@@ -39,7 +39,7 @@ export const lead = <A, E, R>(
   }))
   return Effect.flatMap(
     term,
-    (ended) => ended._tag === "Some" ? Effect.succeed(ended.value) : lead({ name, ...options }, whileLeader)
+    (ended) => ended._tag === "Some" ? Effect.succeed(ended.value) : lead(election, whileLeader)
   )
 }
 

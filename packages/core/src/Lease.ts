@@ -103,8 +103,7 @@ const Grant = Schema.Struct({
   holder: Schema.String,
   grant: Schema.String,
   token: Schema.Number,
-  ttlMillis: Schema.Number,
-  renewals: Schema.Number
+  ttlMillis: Schema.Number
 })
 type Grant = typeof Grant.Type
 
@@ -135,7 +134,6 @@ interface Held {
   readonly name: string
   readonly grant: Grant
   revision: number
-  renewals: number
   renewedAtMillis: number
 }
 
@@ -195,14 +193,13 @@ const take = (
   atMillis: number
 ): Effect.Effect<Option.Option<Held>, StorageError, RecordStore> => {
   const expected = Option.match(current, { onNone: () => 0, onSome: (entry) => entry.revision })
-  const grant: Grant = { ...asked, token: 0, renewals: 0 }
+  const grant: Grant = { ...asked, token: 0 }
   return Effect.map(
     write(name, grant, expected),
     Option.map((revision) => ({
       name,
       grant: { ...grant, token: revision },
       revision,
-      renewals: 0,
       renewedAtMillis: atMillis
     }))
   )
@@ -228,8 +225,7 @@ type Renewed = "yes" | "no" | "unknown"
 const renew = (held: Held): Effect.Effect<Renewed, never, RecordStore> =>
   Effect.gen(function*() {
     const atMillis = yield* nowMillis
-    held.renewals += 1
-    const answer = yield* write(held.name, { ...held.grant, renewals: held.renewals }, held.revision).pipe(
+    const answer = yield* write(held.name, held.grant, held.revision).pipe(
       // A commit that is being written is waited for, and may take longer than the lease has left.
       Effect.disconnect,
       Effect.timeoutOption(Math.max(0, deadlineMillis(held) - atMillis)),

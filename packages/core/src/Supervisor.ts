@@ -188,7 +188,7 @@ export function make<E, R>(
         (event) => event._tag === "SupervisorStopped"
       ),
       whichChildren: Effect.sync(() => Array.from(state.children.values(), SupervisedChild.childInfo)),
-      countChildren: Effect.sync(() => Operations.countChildren(state)),
+      countChildren: Effect.sync(() => SupervisedChild.count(state.children.values())),
       tree: Effect.sync(() => SupervisedChild.tree(state)),
       startChild: (spec) => Operations.startChild(state, spec),
       terminateChild: (id) => Operations.terminateChild(state, id),

@@ -11,7 +11,7 @@ import * as FiberId from "effect/FiberId"
 import type { ChildSpec, Tagged } from "../ChildSpec.ts"
 import type { RestartTimes } from "../RestartIntensity.ts"
 import type { TreeNode } from "../SupervisionTree.ts"
-import type { ChildInfo, ChildStatus, Strategy } from "../Supervisor.ts"
+import type { ChildCounts, ChildInfo, ChildStatus, Strategy } from "../Supervisor.ts"
 import * as ChildRun from "./ChildRun.ts"
 import * as Inbox from "./Inbox.ts"
 import * as TreePlace from "./TreePlace.ts"
@@ -86,6 +86,18 @@ export const childInfo = <E, R>({ restarts, spec, status }: Child<E, R>): ChildI
   status,
   restarts
 })
+
+/** Counts children, in one pass. */
+export const count = <E, R>(children: Iterable<Child<E, R>>): ChildCounts => {
+  const counts = { specs: 0, active: 0, supervisors: 0, workers: 0 }
+  for (const { spec, status } of children) {
+    counts.specs += 1
+    if (status === "running") counts.active += 1
+    if (spec.nested === null) counts.workers += 1
+    else counts.supervisors += 1
+  }
+  return counts
+}
 
 /** Starts a run of the child when its delay has passed and its earlier runs have ended. */
 export const start = <E, R>(parent: Parent<E, R>, child: Child<E, R>): Effect.Effect<void, never, R> =>

@@ -8,7 +8,7 @@ import * as Exit from "effect/Exit"
 import { ChildAlreadyPresent, ChildNotFound, ChildRunning, SupervisorClosed } from "../ChildError.ts"
 import type { ChildSpec } from "../ChildSpec.ts"
 import type { RestartIntensityExceeded } from "../RestartIntensity.ts"
-import type { ChildCounts, ChildInfo } from "../Supervisor.ts"
+import type { ChildInfo } from "../Supervisor.ts"
 import * as Inbox from "./Inbox.ts"
 import type { Child } from "./SupervisedChild.ts"
 import * as SupervisedChild from "./SupervisedChild.ts"
@@ -66,17 +66,6 @@ export const deleteChild = <E, R>(
       state.children.delete(id)
       return Effect.sync(reply)
     }))
-
-export const countChildren = <E, R>(state: State<E, R>): ChildCounts => {
-  const counts = { specs: 0, active: 0, supervisors: 0, workers: 0 }
-  for (const { spec, status } of state.children.values()) {
-    counts.specs += 1
-    if (status === "running") counts.active += 1
-    if (spec.nested === null) counts.workers += 1
-    else counts.supervisors += 1
-  }
-  return counts
-}
 
 // internal
 
