@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FastCheck from "effect/FastCheck"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as SchedulerClock from "./SchedulerClock.ts"
@@ -244,6 +245,54 @@ describe("Scheduler", () => {
         expect(yield* scheduler.counts).toEqual({ schedules: 1, timers: 1, fibers: 0 })
         yield* clock.advance(50)
         expect(yield* dueTimes(scheduler, "c")).toHaveLength(10)
+      })
+    ))
+
+  it.scoped("stops a run before its owner releases what it acquired between two schedules", () =>
+    scheduled((scheduler, clock) =>
+      Effect.gen(function*() {
+        const owner = yield* Scope.make()
+        const told: Array<string> = []
+        const tell = (word: string) =>
+          Effect.sync(() => {
+            told.push(word)
+          })
+        const spec = { timing: every(10), run: Effect.onInterrupt(Effect.never, () => tell("stopped")) }
+        yield* Scope.extend(scheduler.schedule({ ...spec, id: "a", run: Effect.void }), owner)
+        yield* Scope.addFinalizer(owner, tell("released"))
+        yield* Scope.extend(scheduler.schedule({ ...spec, id: "b" }), owner)
+        yield* clock.advance(10)
+        yield* Scope.close(owner, Exit.void)
+        expect(told).toEqual(["stopped", "released"])
+        expect(yield* scheduler.counts).toEqual(nothing)
+      })
+    ))
+
+  it.scoped("runs nothing of an owner that is closing, and ends what is asked to run", () =>
+    scheduled((scheduler, clock) =>
+      Effect.gen(function*() {
+        const owner = yield* Scope.make()
+        const releases = yield* Deferred.make<void>()
+        const released = yield* Deferred.make<void>()
+        let runs = 0
+        const run = Effect.sync(() => {
+          runs += 1
+        })
+        yield* Scope.extend(scheduler.schedule({ id: "a", timing: every(10), run }), owner)
+        yield* Scope.addFinalizer(
+          owner,
+          Effect.zipRight(Deferred.succeed(releases, undefined), Deferred.await(released))
+        )
+        const closing = yield* Effect.fork(Scope.close(owner, Exit.void))
+        yield* Deferred.await(releases)
+        yield* clock.advance(50)
+        expect(runs).toBe(0)
+        expect(yield* scheduler.counts).toEqual(nothing)
+        yield* Deferred.succeed(released, undefined)
+        yield* Fiber.join(closing)
+        const late = Effect.exit(Scope.extend(scheduler.schedule({ id: "b", timing: every(10), run }), owner))
+        expect(Exit.isSuccess(yield* late)).toBe(true)
+        expect(yield* scheduler.counts).toEqual(nothing)
       })
     ))
 

@@ -2,11 +2,13 @@
  * A child specification says what a supervised child runs, what follows when it ends, and how long it may
  * take to stop.
  */
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type { Backoff } from "./Backoff.ts"
+import { givenContext } from "./internal/givenContext.ts"
 import { unsafeDuration } from "./internal/unsafeDuration.ts"
 import type { Decision, RestartKind, Verdict } from "./RestartDecision.ts"
 import { decide } from "./RestartDecision.ts"
@@ -38,7 +40,10 @@ export interface ChildSpec<out Id extends string, out E, out R> {
   readonly intensity: ChildIntensity | null
   /** The children of a child that is a supervisor; null of a worker. */
   readonly nested: ReadonlyArray<ChildSpec<string, unknown, unknown>> | null
-  /** Runs the child once, in a scope that is closed before the run ends. */
+  /**
+   * Runs the child once, in a scope that is closed before the run ends. For the first effect of a fiber that nobody
+   * joins: it leaves that fiber with the child's context.
+   */
   readonly start: (ready: Effect.Effect<void>) => Effect.Effect<unknown, Tagged, R>
   /** Decides what follows the end of a run. */
   readonly decide: (exit: Exit.Exit<unknown, Tagged>) => Verdict<E>
@@ -194,7 +199,7 @@ export const unsafeChild = <R>(
     intensity: intensity === undefined ? null : unsafeMakeChild(intensity),
     nested: null,
     start: (ready) =>
-      Effect.scoped(
+      inOwnScope(
         Effect.isEffect(start) ? Effect.zipRight(ready, start) : Effect.suspend(() => start.program(ready))
       ),
     decide: (exit) => decide(restart, decideFailure, exit)
@@ -216,6 +221,17 @@ type Untagged<E> = E extends { readonly _tag: infer T extends string } ? string 
 type NoExtra<D, Tags extends PropertyKey> = { readonly [Extra in Exclude<keyof D, Tags>]: never }
 
 type Outcome<D> = D extends (error: never) => infer Chosen ? Chosen : D
+
+const inOwnScope = <A, E, R>(
+  program: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, Exclude<R, Scope.Scope>> =>
+  Effect.contextWithEffect((context: Context.Context<Exclude<R, Scope.Scope>>) =>
+    Effect.flatMap(Scope.make(), (scope) =>
+      givenContext(
+        Effect.onExit(program, (exit) => Scope.close(scope, exit)),
+        Context.add(context, Scope.Scope, scope) as Context.Context<R>
+      ))
+  )
 
 const shutdownDuration = (shutdown: Duration.DurationInput | "infinity" | "immediate"): Duration.Duration => {
   if (shutdown === "infinity") return Duration.infinity

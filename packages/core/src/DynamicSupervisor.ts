@@ -10,9 +10,8 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as PubSub from "effect/PubSub"
 import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import type { StartRefused } from "./ChildError.ts"
 import {
   ChildAlreadyPresent,
@@ -30,7 +29,7 @@ import type { ChildIntensity } from "./RestartIntensity.ts"
 import * as RestartIntensity from "./RestartIntensity.ts"
 import type { TreeNode } from "./SupervisionTree.ts"
 import type { ChildCounts, ChildInfo } from "./Supervisor.ts"
-import { eventsMax, type SupervisorEvent } from "./SupervisorEvent.ts"
+import type { SupervisorEvent } from "./SupervisorEvent.ts"
 
 /** The children a dynamic supervisor has at most when it names no other number, parked ones included. */
 export const defaultMaxChildren = 100_000
@@ -118,7 +117,7 @@ export const make = (options: Options = {}): Effect.Effect<DynamicSupervisor, ne
     whichChildren: Effect.sync(() => Array.from(state.children.values(), SupervisedChild.childInfo)),
     countChildren: Effect.sync(() => SupervisedChild.count(state.children.values())),
     tree: Effect.sync(() => tree(state)),
-    events: Stream.takeUntil(Stream.fromPubSub(state.events), (event) => event._tag === "SupervisorStopped"),
+    events: ChildRun.events(state),
     await: Deferred.await(state.ended)
   }))
 
@@ -153,12 +152,11 @@ const open = (options: Options): Effect.Effect<State> =>
       throw new RangeError(`maxChildren must be a positive integer, not ${maxChildren}`)
     }
     const state: State = {
-      name,
+      ...yield* ChildRun.makeTeller(name),
       maxChildren,
       budget: RestartIntensity.unsafeMakeChild(intensity),
       children: new Map(),
       keepers: yield* Scope.make(ExecutionStrategy.parallel),
-      events: yield* PubSub.sliding<SupervisorEvent>({ capacity: eventsMax, replay: eventsMax }),
       ended: yield* Deferred.make<void>(),
       detach: yield* TreePlace.attach(() => tree(state)),
       closed: false
@@ -180,7 +178,8 @@ const tree = (state: State): TreeNode => ({
   strategy: "dynamic"
 })
 
-// The keeper enters its child itself, so that every child that is found has a keeper to interrupt.
+// The keeper enters its child itself, so that every child that is found has a keeper to interrupt. The child's times are
+// those of the clock that its delays are slept on: the caller's.
 const startChild = <R>(
   state: State,
   spec: ChildSpec<string, never, R>
@@ -191,7 +190,8 @@ const startChild = <R>(
         throw new Error(`Child "${spec.id}" of a dynamic supervisor cannot be significant`)
       }
       const entered = yield* Deferred.make<Effect.Effect<ChildInfo>, StartRefused>()
-      const keeper = yield* Effect.forkIn(keep(state, spec, entered), state.keepers)
+      const teller = { name: state.name, told: state.told, clock: yield* Effect.clock }
+      const keeper = yield* Effect.forkIn(keep(state, teller, spec, entered), state.keepers)
       const settled = Effect.flatten(Deferred.await(entered))
       return yield* Effect.onInterrupt(restore(settled), () => Fiber.interrupt(keeper))
     })
@@ -199,6 +199,7 @@ const startChild = <R>(
 
 const keep = <R>(
   state: State,
+  teller: ChildRun.Teller,
   spec: ChildSpec<string, never, R>,
   entered: Deferred.Deferred<Effect.Effect<ChildInfo>, StartRefused>
 ) =>
@@ -209,10 +210,10 @@ const keep = <R>(
     const budget = spec.intensity ?? state.budget
     state.children.set(spec.id, child)
     return Deferred.succeed(entered, SupervisedChild.unsafeSettled(child)).pipe(
-      Effect.zipRight(DynamicChild.keep({ teller: state, budget, child })),
+      Effect.zipRight(DynamicChild.keep({ teller, budget, child })),
       Effect.ensuring(Effect.suspend(() => {
         state.children.delete(spec.id)
-        return SupervisedChild.settle(child, "stopped")
+        return SupervisedChild.settle(teller, child, "stopped")
       }))
     )
   })

@@ -1,6 +1,7 @@
 /**
  * A restart intensity bounds how often a supervisor restarts its children, as a pure function of when it did.
  */
+import * as Arr from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -101,6 +102,6 @@ export const admit = (
   restarts: RestartTimes,
   atMillis: number
 ): Option.Option<RestartTimes> => {
-  const counting = restarts.filter((time) => time >= atMillis - self.periodMillis)
+  const counting = Arr.dropWhile(restarts, (time) => time < atMillis - self.periodMillis)
   return counting.length < self.maxRestarts ? Option.some([...counting, atMillis]) : Option.none()
 }

@@ -8,7 +8,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import type { ChildAlreadyPresent, ChildNotFound, ChildRunning, SupervisorClosed } from "./ChildError.ts"
 import type {
   ChildOptions,
@@ -23,6 +23,7 @@ import type {
   Tagged
 } from "./ChildSpec.ts"
 import * as ChildSpecs from "./ChildSpec.ts"
+import * as ChildRun from "./internal/ChildRun.ts"
 import * as SupervisedChild from "./internal/SupervisedChild.ts"
 import * as Supervision from "./internal/Supervision.ts"
 import * as Operations from "./internal/SupervisorOperations.ts"
@@ -183,10 +184,7 @@ export function make<E, R>(
     return {
       name: state.name,
       await: Deferred.await(state.ended),
-      events: Stream.takeUntil(
-        Stream.fromPubSub(state.events),
-        (event) => event._tag === "SupervisorStopped"
-      ),
+      events: ChildRun.events(state),
       whichChildren: Effect.sync(() => Array.from(state.children.values(), SupervisedChild.childInfo)),
       countChildren: Effect.sync(() => SupervisedChild.count(state.children.values())),
       tree: Effect.sync(() => SupervisedChild.tree(state)),

@@ -2,22 +2,31 @@
  * A child run is one run of a child's program, in a fiber that is nobody's child.
  */
 import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as PubSub from "effect/PubSub"
 import * as Random from "effect/Random"
+import * as Stream from "effect/Stream"
 import * as Backoff from "../Backoff.ts"
 import { exitClass } from "../RestartDecision.ts"
 import type { ChildIntensity, RestartTimes } from "../RestartIntensity.ts"
-import type { SupervisorEvent } from "../SupervisorEvent.ts"
+import { eventsMax, type SupervisorEvent } from "../SupervisorEvent.ts"
 import { monotonicMillis } from "./monotonicMillis.ts"
 
-/** What a supervisor tells, and to whom. */
+/** Tells what happens to children, and when. */
 export interface Teller {
   readonly name: string
-  readonly events: PubSub.PubSub<SupervisorEvent>
+  readonly clock: Clock.Clock
+  readonly told: PubSub.PubSub<Told>
+}
+
+/** What has happened. An event is made of it when somebody reads it. */
+export interface Told {
+  readonly happening: Happening
+  readonly atMillis: number
 }
 
 /** Is an event without what every event has. A cause that is an exit is rendered when somebody reads it. */
@@ -27,6 +36,12 @@ export type Happening<Event = SupervisorEvent> = Event extends { readonly cause:
   }
   : Event extends SupervisorEvent ? Omit<Event, "supervisor" | "atMillis">
   : never
+
+export const makeTeller = (name: string): Effect.Effect<Teller> =>
+  Effect.gen(function*() {
+    const told = yield* PubSub.sliding<Told>({ capacity: eventsMax, replay: eventsMax })
+    return { name, clock: yield* Effect.clock, told }
+  })
 
 /**
  * Forks a run that begins when `delay` has passed. A daemon, for neither a parent fiber nor a scope would
@@ -46,8 +61,8 @@ export const stop = <A, E>(
   child: { readonly id: string; readonly shutdown: Duration.Duration },
   run: Fiber.RuntimeFiber<A, E>
 ): Effect.Effect<boolean> =>
-  Effect.uninterruptible(Effect.clockWith((clock) => {
-    const fromMillis = monotonicMillis(clock)
+  Effect.uninterruptible(Effect.suspend(() => {
+    const fromMillis = monotonicMillis(teller.clock)
     return Effect.fiberIdWith((self) => Fiber.interruptAsFork(run, self)).pipe(
       Effect.zipRight(Effect.yieldNow()),
       Effect.zipRight(Effect.suspend(() => awaitAtMost(run, child.shutdown))),
@@ -58,7 +73,7 @@ export const stop = <A, E>(
           return Effect.as(publish(teller, { _tag: "ChildAbandoned", child: id, timeoutMillis }), false)
         }
         const ended = { child: id, exitClass: exitClass(exit), cause: exit }
-        const tookMillis = monotonicMillis(clock) - fromMillis
+        const tookMillis = monotonicMillis(teller.clock) - fromMillis
         return Effect.as(publish(teller, { _tag: "ChildStopped", ...ended, tookMillis }), true)
       })
     )
@@ -94,12 +109,17 @@ export const restartDelay = (
         Duration.max(decided, Duration.millis(Backoff.delayMillis(backoff, times.length + 1, random)))
     )
 
-export const publish = ({ events, name }: Teller, happening: Happening): Effect.Effect<void> =>
-  Effect.clockWith((clock) =>
-    PubSub.publish(events, toEvent(happening, name, clock.unsafeCurrentTimeMillis()))
+export const publish = ({ clock, told }: Teller, happening: Happening): Effect.Effect<void> =>
+  Effect.suspend(() => PubSub.publish(told, { happening, atMillis: clock.unsafeCurrentTimeMillis() }))
+
+/** The events, as a supervisor shows them. */
+export const events = ({ name, told }: Teller): Stream.Stream<SupervisorEvent> =>
+  Stream.fromPubSub(told).pipe(
+    Stream.map((told) => toEvent(name, told)),
+    Stream.takeUntil((event) => event._tag === "SupervisorStopped")
   )
 
-const toEvent = (happening: Happening, supervisor: string, atMillis: number): SupervisorEvent => {
+const toEvent = (supervisor: string, { atMillis, happening }: Told): SupervisorEvent => {
   if (!("cause" in happening)) return { ...happening, supervisor, atMillis }
   const { cause } = happening
   if (typeof cause === "string") return { ...happening, cause, supervisor, atMillis }
@@ -117,7 +137,3 @@ const toEvent = (happening: Happening, supervisor: string, atMillis: number): Su
 
 export const rendered = <A, E>(exit: Exit.Exit<A, E>): string =>
   Exit.isSuccess(exit) ? "" : Cause.pretty(exit.cause)
-
-export const nowMillis: Effect.Effect<number> = Effect.clockWith((clock) =>
-  Effect.succeed(monotonicMillis(clock))
-)

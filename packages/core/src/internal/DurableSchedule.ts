@@ -16,6 +16,7 @@ import type { Timing, TimingOutOfRange } from "../Timing.ts"
 import { format } from "../Timing.ts"
 import type { ScheduleEntry, Settings } from "./ScheduleEntry.ts"
 import { settingsOf } from "./ScheduleEntry.ts"
+import * as Owner from "./ScheduleOwner.ts"
 import type { State } from "./Scheduling.ts"
 import * as Scheduling from "./Scheduling.ts"
 
@@ -113,7 +114,7 @@ const tryClaim = (
   Effect.flatMap(
     ScheduleStore.get(entry.id),
     Option.match({
-      onNone: () => Scheduling.end(state, entry),
+      onNone: () => Owner.end(state, entry),
       onSome: (found) =>
         settle(state, claims, entry, found).pipe(
           // Another process, or a pause, was faster: what it wrote decides.

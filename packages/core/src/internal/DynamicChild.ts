@@ -13,6 +13,7 @@ import { exitClass } from "../RestartDecision.ts"
 import * as RestartIntensity from "../RestartIntensity.ts"
 import type { ChildInfo } from "../Supervisor.ts"
 import * as ChildRun from "./ChildRun.ts"
+import { monotonicMillis } from "./monotonicMillis.ts"
 import * as SupervisedChild from "./SupervisedChild.ts"
 import * as TreePlace from "./TreePlace.ts"
 
@@ -70,7 +71,7 @@ const onStarted = <R>(teller: ChildRun.Teller, child: Child<R>, run: number): Ef
   Effect.uninterruptible(Effect.suspend(() => {
     if (child.run !== run || child.status !== "starting") return Effect.void
     const { restarting, restarts, spec: { id } } = child
-    return Effect.flatMap(SupervisedChild.settle(child, "running"), (downMillis) =>
+    return Effect.flatMap(SupervisedChild.settle(teller, child, "running"), (downMillis) =>
       ChildRun.publish(
         teller,
         restarting
@@ -83,13 +84,13 @@ const onStarted = <R>(teller: ChildRun.Teller, child: Child<R>, run: number): Ef
 const onExited = <R>(kept: Kept<R>, exit: Exit.Exit<unknown, Tagged>) =>
   Effect.gen(function*() {
     const { child, teller } = kept
-    const ranMillis = SupervisedChild.unsafeLeave(child, yield* ChildRun.nowMillis)
+    const ranMillis = SupervisedChild.unsafeLeave(teller, child)
     const { cause, decision, delay } = yield* decide(kept, exit)
     const ended = { child: child.spec.id, exitClass: exitClass(exit), cause }
     yield* ChildRun.publish(teller, { _tag: "ChildExited", ...ended, decision, ranMillis })
     if (decision === "stop") return Option.none()
     const admitted = decision === "restart" ? yield* admit(kept, delay) : Option.none()
-    return Option.isSome(admitted) ? admitted : yield* park(child)
+    return Option.isSome(admitted) ? admitted : yield* park(kept)
   })
 
 interface Decided {
@@ -111,7 +112,7 @@ const decide = <R>({ child }: Kept<R>, exit: Exit.Exit<unknown, Tagged>): Effect
 // Spends one restart of the child's budget: how long to wait before it, or none when the budget is spent.
 const admit = <R>({ budget, child, teller }: Kept<R>, delay: Duration.Duration) =>
   Effect.gen(function*() {
-    const times = RestartIntensity.admit(budget, child.restartTimes, yield* ChildRun.nowMillis)
+    const times = RestartIntensity.admit(budget, child.restartTimes, monotonicMillis(teller.clock))
     if (Option.isNone(times)) {
       const { maxRestarts: restarts, periodMillis } = budget
       const facts = { child: child.spec.id, restarts, periodMillis }
@@ -124,10 +125,10 @@ const admit = <R>({ budget, child, teller }: Kept<R>, delay: Duration.Duration) 
   })
 
 // Returns when somebody has resumed the child, which is then started at once.
-const park = <R>(child: Child<R>) =>
+const park = <R>({ child, teller }: Kept<R>) =>
   Effect.gen(function*() {
     yield* child.resume.close
-    yield* SupervisedChild.settle(child, "parked")
+    yield* SupervisedChild.settle(teller, child, "parked")
     yield* Effect.interruptible(child.resume.await)
     return Option.some(Duration.zero)
   })

@@ -2,14 +2,14 @@
  * A schedule entry is a schedule at work: its timetable, its timer, its line of runs and what came of them.
  */
 import * as Cause from "effect/Cause"
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import { queueMaxMax } from "../ScheduleSpec.ts"
 import type {
   OverlapPolicy,
@@ -44,8 +44,8 @@ export interface Settings {
 
 export interface ScheduleEntry extends Settings, TimerHeap.Timer {
   readonly run: Outcomes
-  /** Closed when the entry has ended and no fiber of it is left; it is a child of the owner's. */
-  readonly scope: Scope.CloseableScope
+  /** The scope it ends with. */
+  readonly owner: Scope.Scope
   /** Claims what is due, where a store decides about it. */
   readonly claim: ((entry: ScheduleEntry) => Effect.Effect<void>) | undefined
   /** Whether it is moved along when the wall clock is set. */
@@ -91,7 +91,7 @@ export type Outcomes = Effect.Effect<RunOutcome>
 /** What is given for an entry. */
 export type Given = Pick<
   ScheduleEntry,
-  "run" | "scope" | "claim" | "isElapsed" | "timetable" | "handledMillis"
+  "run" | "owner" | "claim" | "isElapsed" | "timetable" | "handledMillis"
 >
 
 /** Written out, and with what is empty shared: there may be a hundred thousand of them. */
@@ -103,7 +103,7 @@ export const make = (settings: Settings, given: Given): ScheduleEntry => ({
   missed: settings.missed,
   jitterMillis: settings.jitterMillis,
   run: given.run,
-  scope: given.scope,
+  owner: given.owner,
   claim: given.claim,
   isElapsed: given.isElapsed,
   timetable: given.timetable,
@@ -129,7 +129,11 @@ export const runOf = <A, E, R>(
   context: Context.Context<Exclude<R, Scope.Scope>>
 ): Effect.Effect<RunOutcome> =>
   Effect.suspend(() =>
-    Effect.map(Effect.exit(Effect.interruptible(Effect.provide(Effect.scoped(run), context))), outcomeOf)
+    Effect.flatMap(Scope.make(), (scope) => {
+      const closing = Effect.onExit(run, (exit) => Scope.close(scope, exit))
+      const provided = Effect.provide(closing, Context.add(context, Scope.Scope, scope) as Context.Context<R>)
+      return Effect.map(Effect.exit(Effect.interruptible(provided)), outcomeOf)
+    })
   )
 
 /** Takes a time due into the line, as the overlap policy has it. */

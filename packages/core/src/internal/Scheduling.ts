@@ -5,8 +5,6 @@
 import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as ExecutionStrategy from "effect/ExecutionStrategy"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
 import * as Random from "effect/Random"
@@ -19,6 +17,7 @@ import type { TimingOutOfRange } from "../Timing.ts"
 import { monotonicMillis } from "./monotonicMillis.ts"
 import type { ScheduleEntry } from "./ScheduleEntry.ts"
 import * as Entry from "./ScheduleEntry.ts"
+import * as Owner from "./ScheduleOwner.ts"
 import * as TimerHeap from "./TimerHeap.ts"
 
 export interface State {
@@ -27,6 +26,8 @@ export interface State {
   readonly lookEveryMillis: number
   /** Bounded by the program: one entry for each schedule call whose owner is still there. */
   readonly entries: Map<string, ScheduleEntry>
+  /** The entries that end with a scope. Bounded by the scopes that are open. */
+  readonly owned: Map<Scope.Scope, Set<ScheduleEntry>>
   readonly heap: TimerHeap.TimerHeap<ScheduleEntry>
   readonly fibers: FiberSet.FiberSet<void>
   /** Opened when a timer comes in that is due before the fiber would wake. */
@@ -49,6 +50,7 @@ export const start = (
       historyMax,
       lookEveryMillis,
       entries: new Map(),
+      owned: new Map(),
       heap: TimerHeap.make(),
       fibers: yield* FiberSet.make<void>(),
       wake: Effect.unsafeMakeLatch(),
@@ -82,20 +84,16 @@ export const register = <A, E, R>(
   state: State,
   spec: ScheduleSpec<A, E, R>,
   settings: Entry.Settings,
-  given: () => Omit<Entry.Given, "run" | "scope">
+  given: () => Omit<Entry.Given, "run" | "owner">
 ): Effect.Effect<void, DuplicateSchedule, Scope.Scope | Exclude<R, Scope.Scope>> =>
   Effect.uninterruptible(
     Effect.contextWithEffect((context: Context.Context<Scope.Scope | Exclude<R, Scope.Scope>>) => {
       if (state.hasEnded) return Effect.interrupt
+      if (state.entries.has(settings.id)) return new DuplicateSchedule({ id: settings.id })
       const owner = Context.unsafeGet(context, Scope.Scope)
-      return Effect.flatMap(Scope.fork(owner, ExecutionStrategy.sequential), (scope) => {
-        if (state.entries.has(settings.id)) {
-          return Effect.zipRight(Scope.close(scope, Exit.void), new DuplicateSchedule({ id: settings.id }))
-        }
-        const entry = Entry.make(settings, { ...given(), run: Entry.runOf(spec.run, context), scope })
-        state.entries.set(entry.id, entry)
-        return Effect.zipRight(Scope.addFinalizer(scope, end(state, entry)), arm(state, entry))
-      })
+      const entry = Entry.make(settings, { ...given(), run: Entry.runOf(spec.run, context), owner })
+      state.entries.set(entry.id, entry)
+      return Effect.zipRight(Owner.own(state, entry), arm(state, entry))
     })
   )
 
@@ -121,7 +119,7 @@ export const trigger = (state: State, id: string): Effect.Effect<TriggerResult, 
   })
 
 export const cancel = (state: State, id: string): Effect.Effect<void, ScheduleNotFound> =>
-  withEntry(state, id, (entry) => end(state, entry))
+  withEntry(state, id, (entry) => Owner.end(state, entry))
 
 export const next = (
   state: State,
@@ -204,40 +202,11 @@ export const proceed = (state: State, entry: ScheduleEntry): Effect.Effect<void>
   Effect.suspend(() => {
     if (entry.hasEnded || entry.running !== undefined) return Effect.void
     const [dueAtMillis, ...later] = entry.line
-    if (dueAtMillis === undefined) return entry.isOver ? end(state, entry) : Effect.void
+    if (dueAtMillis === undefined) return entry.isOver ? Owner.end(state, entry) : Effect.void
     entry.line = later
     const running: Entry.Running = { dueAtMillis, fiber: undefined, isCancelled: false }
     entry.running = running
-    return fork(state, entry, execute(state, entry, running))
-  })
-
-/** Forks a fiber that an entry waits for when it ends. It is not interruptible but where the effect says so. */
-export const fork = (
-  state: State,
-  entry: ScheduleEntry,
-  effect: Effect.Effect<void>
-): Effect.Effect<void> =>
-  Effect.asVoid(Effect.uninterruptible(FiberSet.run(
-    state.fibers,
-    Effect.withFiberRuntime<void>((fiber) => {
-      entry.fibers = [...entry.fibers, fiber]
-      return Effect.ensuring(
-        Effect.suspend(() => entry.hasEnded ? Effect.void : effect),
-        Effect.suspend(() => {
-          entry.fibers = entry.fibers.filter((other) => other !== fiber)
-          return entry.hasEnded && entry.fibers.length === 0
-            ? Scope.close(entry.scope, Exit.void)
-            : Effect.void
-        })
-      )
-    })
-  )))
-
-/** Takes an entry out and stops its fibers, but not the one that asks for it. */
-export const end = (state: State, entry: ScheduleEntry): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    detach(state, entry)
-    return entry.fibers.length === 0 ? Scope.close(entry.scope, Exit.void) : stopFibers(entry)
+    return Owner.fork(state, entry, execute(state, entry, running))
   })
 
 // internal
@@ -286,7 +255,7 @@ const startDue = (state: State): Effect.Effect<void> =>
   })
 
 const startEntry = (state: State, entry: ScheduleEntry, now: number): Effect.Effect<void> => {
-  if (entry.claim !== undefined) return fork(state, entry, entry.claim(entry))
+  if (entry.claim !== undefined) return Owner.fork(state, entry, entry.claim(entry))
   const { handledMillis, jitterMillis, missed, timetable } = entry
   take(entry, Timetable.decide(timetable, missed, handledMillis, now, jitterMillis))
   return Effect.zipRight(arm(state, entry), proceed(state, entry))
@@ -317,21 +286,10 @@ const shiftElapsed = (state: State, byMillis: number): void => {
   state.wake.unsafeOpen()
 }
 
-const detach = (state: State, entry: ScheduleEntry): void => {
-  if (entry.hasEnded) return
-  entry.hasEnded = true
-  entry.line = []
-  TimerHeap.remove(state.heap, entry)
-  state.entries.delete(entry.id)
-}
-
-const stopFibers = (entry: ScheduleEntry): Effect.Effect<void> =>
-  Effect.fiberIdWith((self) => Fiber.interruptAll(entry.fibers.filter((fiber) => fiber.id() !== self)))
-
 const endAll = (state: State): Effect.Effect<void> =>
   Effect.suspend(() => {
     state.hasEnded = true
     const entries = Array.from(state.entries.values())
-    for (const entry of entries) detach(state, entry)
-    return Effect.forEach(entries, (entry) => end(state, entry), { discard: true })
+    for (const entry of entries) Owner.detach(state, entry)
+    return Effect.forEach(entries, (entry) => Owner.end(state, entry), { discard: true })
   })

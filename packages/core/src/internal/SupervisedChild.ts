@@ -14,6 +14,7 @@ import type { TreeNode } from "../SupervisionTree.ts"
 import type { ChildCounts, ChildInfo, ChildStatus, Strategy } from "../Supervisor.ts"
 import * as ChildRun from "./ChildRun.ts"
 import * as Inbox from "./Inbox.ts"
+import { monotonicMillis } from "./monotonicMillis.ts"
 import * as TreePlace from "./TreePlace.ts"
 
 export interface Child<E, R> {
@@ -125,7 +126,7 @@ export const onStarted = <E, R>(
     if (child.run !== run || child.status !== "starting") return Effect.void
     const { restarting, restarts, spec: { id } } = child
     child.abandoned = null
-    return Effect.flatMap(settle(child, "running"), (downMillis) =>
+    return Effect.flatMap(settle(parent, child, "running"), (downMillis) =>
       ChildRun.publish(
         parent,
         restarting
@@ -135,7 +136,8 @@ export const onStarted = <E, R>(
   })
 
 /** Notes that the run has ended, and says how long it ran since it started: 0 when it had not. */
-export const unsafeLeave = <E, R>(child: Child<E, R>, atMillis: number): number => {
+export const unsafeLeave = <E, R>({ clock }: ChildRun.Teller, child: Child<E, R>): number => {
+  const atMillis = monotonicMillis(clock)
   const ranMillis = child.status === "running" ? atMillis - child.changedAtMillis : 0
   child.fiber = null
   child.status = "stopped"
@@ -161,18 +163,21 @@ export const stop = <E, R>(parent: ChildRun.Teller, child: Child<E, R>): Effect.
     }
     child.run += 1
     child.fiber = null
-    return Effect.flatMap(ChildRun.stop(parent, child.spec, fiber), (ended) => {
+    return Effect.map(ChildRun.stop(parent, child.spec, fiber), (ended) => {
       if (!ended) child.abandoned = fiber
-      return Effect.map(ChildRun.nowMillis, (atMillis) => {
-        child.changedAtMillis = atMillis
-        child.status = "stopped"
-      })
+      child.changedAtMillis = monotonicMillis(parent.clock)
+      child.status = "stopped"
     })
   })
 
 /** Gives the child a status, tells it to those who wait, and says how long it was in the one before. */
-export const settle = <E, R>(child: Child<E, R>, status: ChildStatus): Effect.Effect<number> =>
-  Effect.map(ChildRun.nowMillis, (atMillis) => {
+export const settle = <E, R>(
+  { clock }: ChildRun.Teller,
+  child: Child<E, R>,
+  status: ChildStatus
+): Effect.Effect<number> =>
+  Effect.sync(() => {
+    const atMillis = monotonicMillis(clock)
     const elapsedMillis = atMillis - child.changedAtMillis
     child.changedAtMillis = atMillis
     child.status = status

@@ -9,14 +9,12 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as PubSub from "effect/PubSub"
 import type * as Scope from "effect/Scope"
 import type { ChildSpec } from "../ChildSpec.ts"
 import type { Verdict } from "../RestartDecision.ts"
 import { exitClass } from "../RestartDecision.ts"
 import * as RestartIntensity from "../RestartIntensity.ts"
 import type { AutoShutdown, Options, Strategy } from "../Supervisor.ts"
-import { eventsMax, type SupervisorEvent } from "../SupervisorEvent.ts"
 import * as ChildRun from "./ChildRun.ts"
 import * as Inbox from "./Inbox.ts"
 import type { Child, Message } from "./SupervisedChild.ts"
@@ -56,13 +54,12 @@ export const makeState = <E, R>(
     Rules.refuseChildren(autoShutdown, options.children)
     const children = new Map(options.children.map((spec) => [spec.id, SupervisedChild.unsafeMake(spec)]))
     return {
-      name,
+      ...yield* ChildRun.makeTeller(name),
       strategy,
       autoShutdown,
       intensity: RestartIntensity.unsafeMake(options.maxRestarts, options.period),
       children,
       inbox: Inbox.unsafeMake(),
-      events: yield* PubSub.sliding<SupervisorEvent>({ capacity: eventsMax, replay: eventsMax }),
       started: yield* Deferred.make<void, GaveUp<E>>(),
       ended: yield* Deferred.make<void, GaveUp<E>>(),
       line: Array.from(children.values()),
@@ -143,8 +140,8 @@ const onExited = <E, R>(
   state: State<E, R>,
   { child, exit }: SupervisedChild.Exited<E, R>
 ): Effect.Effect<boolean, GaveUp<E>, R> =>
-  Effect.flatMap(ChildRun.nowMillis, (atMillis) => {
-    const ranMillis = SupervisedChild.unsafeLeave(child, atMillis)
+  Effect.suspend(() => {
+    const ranMillis = SupervisedChild.unsafeLeave(state, child)
     const verdict = child.spec.decide(exit)
     const told = ChildRun.publish(state, {
       _tag: "ChildExited",
@@ -167,7 +164,7 @@ const carryOut = <E, R>(
     case "restart":
       return Effect.as(restart(state, child, exit, verdict.delay), true)
     case "park":
-      return Effect.as(SupervisedChild.settle(child, "parked"), true)
+      return Effect.as(SupervisedChild.settle(state, child, "parked"), true)
     case "stop":
       return onStopped(state, child)
     case "escalate":
@@ -180,7 +177,7 @@ const onStopped = <E, R>(state: State<E, R>, child: Child<E, R>): Effect.Effect<
     if (child.spec.restart === "temporary") state.children.delete(child.spec.id)
     const ends = child.spec.significant &&
       Rules.endsSupervisor(state.autoShutdown, Array.from(state.children.values()))
-    return Effect.as(SupervisedChild.settle(child, "stopped"), !ends)
+    return Effect.as(SupervisedChild.settle(state, child, "stopped"), !ends)
   })
 
 const restart = <E, R>(
@@ -214,7 +211,7 @@ const onExceeded = <E, R>(state: State<E, R>, child: Child<E, R>, exit: Exit.Exi
     const facts = { child: child.spec.id, restarts, periodMillis }
     yield* ChildRun.publish(state, { _tag: "IntensityExceeded", ...facts })
     yield* child.spec.intensity?.exceeded === "park"
-      ? SupervisedChild.settle(child, "parked")
+      ? SupervisedChild.settle(state, child, "parked")
       : new RestartIntensity.RestartIntensityExceeded({
         supervisor: state.name,
         lastCause: ChildRun.rendered(exit),

@@ -9,6 +9,7 @@ import { ChildAlreadyPresent, ChildNotFound, ChildRunning, SupervisorClosed } fr
 import type { ChildSpec } from "../ChildSpec.ts"
 import type { RestartIntensityExceeded } from "../RestartIntensity.ts"
 import type { ChildInfo } from "../Supervisor.ts"
+import { givenContext } from "./givenContext.ts"
 import * as Inbox from "./Inbox.ts"
 import type { Child } from "./SupervisedChild.ts"
 import * as SupervisedChild from "./SupervisedChild.ts"
@@ -22,8 +23,7 @@ export const startChild = <E, R, RC>(
 ): Effect.Effect<ChildInfo, ChildAlreadyPresent | ChildRunning | SupervisorClosed, RC> =>
   Effect.contextWithEffect((context: Context.Context<RC>) => {
     Rules.refuseChildren(state.autoShutdown, [spec])
-    const start = (ready: Effect.Effect<void>) =>
-      Effect.mapInputContext(spec.start(ready), (_: Context.Context<never>) => context)
+    const start = (ready: Effect.Effect<void>) => givenContext(spec.start(ready), context)
     return ask(state, (reply: (info: ChildInfo) => void) => {
       const present = state.children.get(spec.id)
       if (present !== undefined) return Effect.fail(refusal(state, present))
