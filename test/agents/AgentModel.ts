@@ -1,20 +1,41 @@
 import type { AgentAddress } from "@holdfast/agents/AgentAddress"
 import type * as AgentOperation from "@holdfast/agents/AgentOperation"
-import type { AgentRecord, AgentReply, InboxMessage, NewMessage } from "@holdfast/agents/AgentRecord"
+import type {
+  AgentEntry,
+  AgentRecord,
+  AgentReply,
+  InboxMessage,
+  NewMessage
+} from "@holdfast/agents/AgentRecord"
 
 /** Agents, messages and replies as arrays: slow, and plain enough to be read as the specification. */
 export interface AgentModel {
   agents: Array<{ -readonly [K in keyof AgentRecord]: AgentRecord[K] }>
   messages: Array<{ -readonly [K in keyof InboxMessage]: InboxMessage[K] }>
   replies: Array<AgentReply>
+  entries: Array<AgentAddress & AgentEntry & { readonly collection: string }>
   /** How many messages were ever told; a message's sequence is its place in that order. */
   told: number
+}
+
+/** What a collection holds, by key. */
+export const entries = (model: AgentModel, { id, type }: AgentAddress, collection: string) =>
+  model.entries.filter((entry) => entry.type === type && entry.id === id && entry.collection === collection)
+    .map(({ key, value }) => ({ key, value }))
+    .sort((a, b) => Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)))
+
+/** Whether a node should claim messages for the agent. */
+export const isPending = (model: AgentModel, node: string, address: AgentAddress, nowMillis: number) => {
+  const agent = find(model, address)
+  const due = inbox(model, address).filter(({ notBeforeMillis }) => notBeforeMillis <= nowMillis)
+  if (agent === undefined || agent.status === "passive") return due.length > 0
+  return agent.node === node && due.some(({ activation }) => activation === 0)
 }
 
 /** What an operation yields, or the facts of its refusal. */
 export type ModelAnswer = { readonly ok: unknown } | { readonly refused: Record<string, unknown> }
 
-export const make = (): AgentModel => ({ agents: [], messages: [], replies: [], told: 0 })
+export const make = (): AgentModel => ({ agents: [], messages: [], replies: [], entries: [], told: 0 })
 
 /** All or nothing: a refusal leaves the model as it was. */
 export const commit = (
@@ -98,7 +119,10 @@ const apply = (model: AgentModel, node: string, op: AgentOperation.AgentOperatio
       const held = model.agents.filter((agent) => agent.node === op.node)
         .sort((a, b) => (`${a.type}/${a.id}` < `${b.type}/${b.id}` ? -1 : 1)).slice(0, op.limit)
       const passive = { status: "passive", node: null, updatedAtMillis: op.nowMillis }
-      for (const agent of held) Object.assign(agent, passive)
+      for (const agent of held) {
+        Object.assign(agent, passive)
+        unclaim(model, agent)
+      }
       return { ok: held.length }
     }
   }
@@ -114,18 +138,19 @@ const owner = (model: AgentModel, op: AgentAddress & { readonly activation: numb
 }
 
 const activate = (model: AgentModel, node: string, op: AgentOperation.ActivateAgent): ModelAnswer => {
-  const { id, type } = op
+  const address = { type: op.type, id: op.id }
   const agent = find(model, op) ?? create(model, op, op.nowMillis)
-  if (agent.status === "parked") return { refused: { _tag: "AgentIsParked", type, id, reason: agent.cause } }
+  if (agent.status === "parked") return { refused: { _tag: "AgentParked", address, detail: agent.cause } }
   if (agent.status === "live" && agent.node !== node) {
-    return { refused: { _tag: "AgentElsewhere", type, id, node: agent.node } }
+    return { refused: { _tag: "AgentElsewhere", address, node: agent.node } }
   }
   if ((agent.stateVersion ?? 0) > op.stateVersionMax) {
-    const [stored, known] = [agent.stateVersion, op.stateVersionMax]
-    return { refused: { _tag: "StateTooNew", type, id, stored, known } }
+    const [version, versionMax] = [agent.stateVersion, op.stateVersionMax]
+    return { refused: { _tag: "StateTooNew", address, version, versionMax } }
   }
   const activation = agent.activation + 1
   Object.assign(agent, { status: "live", node, activation, updatedAtMillis: op.nowMillis })
+  unclaim(model, op)
   const { state, stateVersion, version } = agent
   return { ok: { activation, version, stateVersion, state, inboxCount: inbox(model, op).length } }
 }
@@ -151,12 +176,24 @@ const commitMessage = (model: AgentModel, op: AgentOperation.CommitMessage): Mod
   model.messages = model.messages.filter((message) => !isDone(message))
   if (op.reply !== undefined) model.replies.push({ type, id, ...op.reply, atMillis: op.nowMillis })
   for (const message of op.tells) tell(model, message, `${type}/${id}`, op.nowMillis)
+  for (const change of op.changes ?? []) changeEntry(model, op, change)
   return { ok: { version: agent.version } }
+}
+
+const changeEntry = (
+  model: AgentModel,
+  { id, type }: AgentAddress,
+  { collection, key, value }: AgentOperation.EntryChange
+) => {
+  model.entries = model.entries.filter((entry) =>
+    entry.type !== type || entry.id !== id || entry.collection !== collection || entry.key !== key
+  )
+  if (value !== null) model.entries.push({ type, id, collection, key, value })
 }
 
 const claim = (model: AgentModel, op: AgentOperation.ClaimMessages): ModelAnswer => {
   if (owner(model, op) === undefined) return superseded(op)
-  const open = inbox(model, op).filter((message) => message.activation !== op.activation)
+  const open = inbox(model, op).filter((message) => message.activation === 0)
   const due = open.filter((message) => message.notBeforeMillis <= op.nowMillis).slice(0, op.limit)
   for (const message of due) {
     message.attempt += 1
@@ -167,6 +204,11 @@ const claim = (model: AgentModel, op: AgentOperation.ClaimMessages): ModelAnswer
   return { ok: { messages: structuredClone(due), nextDueMillis } }
 }
 
+/** What an activation that is over had claimed can be claimed again. */
+const unclaim = (model: AgentModel, agent: AgentAddress) => {
+  for (const message of inbox(model, agent)) message.activation = 0
+}
+
 const passivate = (model: AgentModel, op: AgentOperation.PassivateAgent): ModelAnswer => {
   const agent = owner(model, op)
   if (agent?.version !== op.base) return superseded(op)
@@ -174,6 +216,7 @@ const passivate = (model: AgentModel, op: AgentOperation.PassivateAgent): ModelA
     return { refused: { _tag: "InboxNotEmpty", type: op.type, id: op.id } }
   }
   Object.assign(agent, { status: "passive", node: null, updatedAtMillis: op.nowMillis })
+  unclaim(model, op)
   return { ok: undefined }
 }
 
@@ -183,5 +226,6 @@ const park = (model: AgentModel, op: AgentOperation.ParkAgent): ModelAnswer => {
   const agent = find(model, op) ?? create(model, op, nowMillis)
   if (agent.status === "parked") return { ok: undefined }
   Object.assign(agent, { status: "parked", node: null, cause, updatedAtMillis: nowMillis })
+  unclaim(model, op)
   return { ok: undefined }
 }

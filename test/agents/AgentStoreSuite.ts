@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import type { AgentAddress } from "@holdfast/agents/AgentAddress"
 import * as AgentOperation from "@holdfast/agents/AgentOperation"
-import type { AgentRow } from "@holdfast/agents/AgentRecord"
+import type { AgentEntry, AgentRow } from "@holdfast/agents/AgentRecord"
 import { compareAddresses } from "@holdfast/agents/AgentRecord"
 import { AgentStore } from "@holdfast/agents/AgentStore"
 import { CommitLog } from "@holdfast/agents/CommitLog"
@@ -9,8 +9,11 @@ import * as TaskOperation from "@holdfast/agents/TaskOperation"
 import { TaskStore } from "@holdfast/agents/TaskStore"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FastCheck from "effect/FastCheck"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
 import * as AgentModel from "./AgentModel.ts"
 import type { Backend } from "./backends.ts"
 
@@ -18,7 +21,7 @@ import type { Backend } from "./backends.ts"
 export const agentStoreSuite = ({ name, numRuns, storage }: Backend) =>
   describe(`AgentStore on ${name}`, () => {
     it.scopedLive.prop(
-      "law: after any operations of two nodes, answers, agents, messages and replies are those of the model",
+      "law: after any operations of two nodes, answers and all that is stored are those of the model",
       { ticks: FastCheck.array(tick, { maxLength: 50, size: "max" }) },
       ({ ticks }) =>
         Effect.gen(function*() {
@@ -34,9 +37,11 @@ export const agentStoreSuite = ({ name, numRuns, storage }: Backend) =>
             )
             model = expected.model
           }
-          expect(yield* Effect.provide(contents(ticks.length), nodes[0])).toEqual(
-            modelContents(model, ticks.length)
-          )
+          for (const [index, node] of nodes.entries()) {
+            expect(yield* Effect.provide(contents(ticks.length), node)).toEqual(
+              modelContents(model, names[index] ?? "", ticks.length)
+            )
+          }
         }),
       { fastCheck: { numRuns } }
     )
@@ -70,12 +75,14 @@ export const agentStoreSuite = ({ name, numRuns, storage }: Backend) =>
             ...rest,
             messages: messages.map(({ sequence: _, ...other }) => other)
           })
-          expect(ranked(yield* Effect.provide(contents(9), node))).toEqual(ranked(modelContents(model, 9)))
+          expect(ranked(yield* Effect.provide(contents(9), node))).toEqual(
+            ranked(modelContents(model, name, 9))
+          )
         }),
       { fastCheck: { numRuns } }
     )
 
-    it.scopedLive("keeps what was acknowledged, and a claim's attempt, when the storage is opened again", () =>
+    it.scopedLive("keeps what was acknowledged, and a claim's attempt but not the claim, when the storage is opened again", () =>
       Effect.gen(function*() {
         const layer = yield* storage
         const agent = { type: "a", id: "1" }
@@ -92,10 +99,41 @@ export const agentStoreSuite = ({ name, numRuns, storage }: Backend) =>
           const store = yield* AgentStore
           const stored = { status: "passive", node: null, version: 1, stateVersion: 1, state: "\"s1\"" }
           expect(yield* store.get(agent)).toMatchObject({ value: { ...stored, activation: 1 } })
-          expect(yield* store.inbox(agent, 0, 9)).toMatchObject([{ attempt: 1, activation: 1 }])
+          expect(yield* store.inbox(agent, 0, 9)).toMatchObject([{ attempt: 1, activation: 0 }])
           expect(yield* store.pending({ types: ["a"], nowMillis: 0, limit: 9 })).toEqual([agent])
         }).pipe(Effect.provide(layer))
       }))
+
+    it.scopedLive("shows its owner what an activation that is over had claimed, and hands it out again", () =>
+      Effect.gen(function*() {
+        const { inbox, pending } = yield* AgentStore
+        const log = yield* CommitLog
+        const agent = { type: "a", id: "1" }
+        const found = Effect.all([
+          pending({ types: ["a"], nowMillis: 0, limit: 9 }),
+          Effect.map(inbox(agent, 0, 9), (messages) => messages.map(({ activation }) => activation))
+        ])
+        const activate = AgentOperation.activateAgent({ ...agent, stateVersionMax: 1, nowMillis: 0 })
+        const claim = (activation: number) =>
+          Effect.map(
+            log.commit([AgentOperation.claimMessages({ ...agent, activation, limit: 9, nowMillis: 0 })]),
+            ([{ messages }]) => messages.map(({ attempt }) => attempt)
+          )
+        yield* log.commit([AgentOperation.tellAgent({ ...message(agent), nowMillis: 0 })])
+        for (const activation of [1, 2]) {
+          yield* log.commit([activate])
+          expect(yield* found).toEqual([[agent], [0]])
+          expect(yield* claim(activation)).toEqual([activation])
+          expect(yield* found).toEqual([[], [activation]])
+          expect(yield* claim(activation)).toEqual([])
+        }
+        yield* log.commit([AgentOperation.parkAgent({ ...agent, activation: 2, cause: "why", nowMillis: 0 })])
+        expect(yield* found).toEqual([[], [0]])
+        yield* log.commit([AgentOperation.resumeAgent({ ...agent, nowMillis: 0 })])
+        expect(yield* found).toEqual([[agent], [0]])
+        yield* log.commit([activate])
+        expect(yield* claim(3)).toEqual([1])
+      }).pipe((test) => Effect.flatMap(storage, (layer) => Effect.provide(test, layer))))
 
     it.scopedLive("writes a message's commit and its tasks whole or not at all", () =>
       Effect.gen(function*() {
@@ -120,26 +158,34 @@ export const agentStoreSuite = ({ name, numRuns, storage }: Backend) =>
         expect(yield* store.get(agent)).toMatchObject({ value: { version: 1, state: "\"s1\"" } })
       }).pipe((test) => Effect.flatMap(storage, (layer) => Effect.provide(test, layer))))
 
-    it.scopedLive("hints that an agent was told, parked by an operator, or resumed, and no other", () =>
+    it.scopedLive("hints at agents that were told, parked by an operator, or resumed, and at no others", () =>
       Effect.gen(function*() {
-        const { changed } = yield* AgentStore
-        const agent = { type: "a", id: "1" }
-        const other = yield* Effect.fork(changed({ type: "a", id: "2" }))
-        const wakes = (op: AgentOperation.AgentOperation) =>
-          Effect.gen(function*() {
-            const waiting = yield* Effect.fork(changed(agent))
-            yield* Effect.yieldNow()
-            yield* submit([op])
-            yield* waiting.await
-          })
-        yield* wakes(AgentOperation.tellAgent({ ...message(agent), nowMillis: 0 }))
-        const sender = { type: "b", id: "1" }
-        yield* submit([AgentOperation.activateAgent({ ...sender, stateVersionMax: 1, nowMillis: 0 })])
-        const told = { ...plain, tells: [{ to: "1", key: null, delay: 0 }] }
-        yield* wakes(commitOf(sender, 1, 0, told, 0))
-        yield* wakes(AgentOperation.parkAgent({ ...agent, activation: null, cause: "why", nowMillis: 0 }))
-        yield* wakes(AgentOperation.resumeAgent({ ...agent, nowMillis: 0 }))
-        expect(other.unsafePoll()).toBeNull()
+        const { subscribe } = yield* AgentStore
+        const seen: Array<string> = []
+        const [agent, sender] = [{ type: "a", id: "1" }, { type: "b", id: "1" }]
+        const hints = (...ops: ReadonlyArray<AgentOperation.AgentOperation>) =>
+          Effect.map(Effect.forEach(ops, (op) => submit([op])), () => seen.splice(0))
+        const tell = AgentOperation.tellAgent({ ...message(agent), nowMillis: 0 })
+        const others = yield* Scope.make()
+        yield* Scope.extend(subscribe(({ id }) => seen.push(`other ${id}`)), others)
+        yield* Effect.scoped(Effect.gen(function*() {
+          yield* subscribe(({ id }) => seen.push(id))
+          expect(yield* hints(tell)).toEqual(["other 1", "1"])
+          yield* Scope.close(others, Exit.void)
+          expect(yield* hints({ ...tell, notBeforeMillis: 9 })).toEqual(["1"])
+          const keyed = ["k", "k"].map((key) => AgentOperation.tellAgent({ ...tell, key }))
+          yield* submit(keyed)
+          expect(seen.splice(0)).toEqual(["1"])
+          const activate = AgentOperation.activateAgent({ ...sender, stateVersionMax: 1, nowMillis: 0 })
+          const told = { ...plain, tells: [{ to: "2", key: null, delay: 0 }] }
+          expect(yield* hints(activate, commitOf(sender, 1, 0, told, 0))).toEqual(["2"])
+          const parkedBy = (activation: number | null) =>
+            AgentOperation.parkAgent({ ...sender, activation, cause: "why", nowMillis: 0 })
+          expect(yield* hints(commitOf(sender, 1, 0, told, 0), parkedBy(1))).toEqual([])
+          const resume = AgentOperation.resumeAgent({ ...sender, nowMillis: 0 })
+          expect(yield* hints(parkedBy(null), resume)).toEqual(["1", "1"])
+        }))
+        expect(yield* hints(tell)).toEqual([])
       }).pipe((test) => Effect.flatMap(storage, (layer) => Effect.provide(test, layer))))
 
     it.scopedLive.prop(
@@ -152,12 +198,14 @@ export const agentStoreSuite = ({ name, numRuns, storage }: Backend) =>
         Effect.gen(function*() {
           const store = yield* AgentStore
           const told = ids.flatMap((id, index) => [{ type: index % 2 === 0 ? "a" : "b", id }])
-          for (const to of told) {
-            yield* submit([AgentOperation.tellAgent({ ...message(to), nowMillis: 0 })])
+          for (const [index, to] of told.entries()) {
+            for (const notBeforeMillis of [[0], [5], [5, 0, 4]][index % 3] ?? []) {
+              yield* submit([AgentOperation.tellAgent({ ...message(to), notBeforeMillis, nowMillis: 0 })])
+            }
           }
           const types = ["b", "a", "nobody's"]
           const page = (after: AgentAddress | undefined) =>
-            store.pending({ types, nowMillis: 0, limit, ...(after === undefined ? {} : { after }) })
+            store.pending({ types, nowMillis: 5, limit, ...(after === undefined ? {} : { after }) })
           const sorted = told.toSorted(compareAddresses)
           expect(yield* pages(page)).toEqual(sorted)
           for (const to of told) {
@@ -194,8 +242,21 @@ const id = FastCheck.constantFrom("1", "2")
 const key = FastCheck.constantFrom(null, "k0", "k1", "k2")
 const tells = FastCheck.array(FastCheck.record({ to: id, key, delay: FastCheck.nat(2) }), { maxLength: 2 })
 
+/** In the order of code points; that of JavaScript's strings has the last two the other way round. */
+const entryKeys = ["", "a", "ab", "b", "\uffee", "\u{1f600}"]
+const collections = ["c", "d"]
+const changes = FastCheck.array(
+  FastCheck.record({
+    collection: FastCheck.constantFrom(...collections),
+    key: FastCheck.constantFrom(...entryKeys),
+    value: FastCheck.option(FastCheck.constantFrom("1", "2"))
+  }),
+  { maxLength: 5 }
+)
+
 const commitFields = {
   tells,
+  changes,
   key,
   state: FastCheck.option(FastCheck.integer({ min: 1, max: 3 }), { freq: 2 }),
   done: FastCheck.option(FastCheck.nat(5), { freq: 1 }),
@@ -212,6 +273,7 @@ const pipelined = FastCheck.record({
 const nobodys = 1_000_000
 
 interface CommitFields {
+  readonly changes: ReadonlyArray<AgentOperation.EntryChange>
   readonly tells: ReadonlyArray<{ readonly to: string; readonly key: string | null; readonly delay: number }>
   readonly key: string | null
   readonly state: number | null
@@ -219,7 +281,7 @@ interface CommitFields {
   readonly skips: boolean
 }
 
-const plain: CommitFields = { tells: [], key: null, state: null, done: null, skips: false }
+const plain: CommitFields = { tells: [], changes: [], key: null, state: null, done: null, skips: false }
 
 const does = FastCheck.record({
   ...commitFields,
@@ -279,6 +341,7 @@ const commitOf = (
     ...(fields.state === null ? {} : { state: { version: fields.state, value: `"s${fields.state}"` } }),
     ...(fields.key === null ? {} : { reply: { key: fields.key, message: "R", outcome: `"${nowMillis}"` } }),
     ...(fields.done === null ? {} : { done: fields.done }),
+    ...(fields.changes.length === 0 ? {} : { changes: fields.changes }),
     tells: fields.tells.map(({ delay, key, to }) => ({
       ...message({ type: "a", id: to }),
       ...(key === null ? {} : { key }),
@@ -357,6 +420,24 @@ const nodeName = (node: Context.Context<AgentStore | CommitLog>) =>
 const agents = ["1", "2"].map((id) => ({ type: "a", id }))
 const replies = agents.flatMap((agent) => ["k0", "k1", "k2"].map((key) => ({ agent, key })))
 
+const places = agents.flatMap((agent) => collections.map((collection) => ({ agent, collection })))
+
+const collectionOf = (agent: AgentAddress, collection: string) =>
+  Effect.gen(function*() {
+    const store = yield* AgentStore
+    const page = (after: AgentEntry | undefined) =>
+      store.entries(agent, collection, { limit: 2, ...(after === undefined ? {} : { after: after.key }) })
+    return {
+      entries: yield* pages(page),
+      count: yield* store.entryCount(agent, collection),
+      others: yield* store.entryCount(agent, collection, ["a", "ab", "nobody's"]),
+      values: yield* Effect.forEach(
+        entryKeys,
+        (key) => Effect.map(store.entry(agent, collection, key), Option.getOrNull)
+      )
+    }
+  })
+
 /** Everything the store shows, at a time. */
 const contents = (nowMillis: number) =>
   Effect.gen(function*() {
@@ -368,6 +449,7 @@ const contents = (nowMillis: number) =>
       agents: all.flatMap((agent) => (agent._tag === "Some" ? [agent.value] : [])),
       messages: inboxes.flat(),
       replies: answered.flatMap((reply) => (reply._tag === "Some" ? [reply.value] : [])),
+      entries: yield* Effect.forEach(places, ({ agent, collection }) => collectionOf(agent, collection)),
       pending: yield* store.pending({ types: ["a"], nowMillis, limit: 9 }),
       counts: (yield* store.counts).filter(({ type }) => type === "a")
     }
@@ -375,6 +457,7 @@ const contents = (nowMillis: number) =>
 
 const modelContents = (
   model: AgentModel.AgentModel,
+  node: string,
   nowMillis: number
 ): Effect.Effect.Success<ReturnType<typeof contents>> => {
   const count = (status: string) => model.agents.filter((agent) => agent.status === status).length
@@ -384,10 +467,13 @@ const modelContents = (
     agents: model.agents.toSorted(compareAddresses),
     messages: agents.flatMap((agent) => AgentModel.inbox(model, agent)),
     replies: replies.flatMap(({ agent, key }) => AgentModel.replyTo(model, agent, key) ?? []),
-    pending: agents.filter((agent) =>
-      (AgentModel.find(model, agent)?.status ?? "passive") === "passive" &&
-      AgentModel.inbox(model, agent).some(({ notBeforeMillis }) => notBeforeMillis <= nowMillis)
-    ),
+    entries: places.map(({ agent, collection }) => {
+      const entries = AgentModel.entries(model, agent, collection)
+      const found = (key: string) => entries.find((entry) => entry.key === key)?.value ?? null
+      const others = entries.filter(({ key }) => key !== "a" && key !== "ab").length
+      return { entries, count: entries.length, others, values: entryKeys.map(found) }
+    }),
+    pending: agents.filter((agent) => AgentModel.isPending(model, node, agent, nowMillis)),
     counts: nothing ? [] : [{ type: "a", passive, live, parked, messages: model.messages.length }]
   }
 }

@@ -2,6 +2,7 @@ import type { AgentStore } from "@holdfast/agents/AgentStore"
 import type { CommitLog } from "@holdfast/agents/CommitLog"
 import * as Memory from "@holdfast/agents/Memory"
 import type { TaskStore } from "@holdfast/agents/TaskStore"
+import type { RecordStore } from "@holdfast/core/RecordStore"
 import type { StorageError } from "@holdfast/core/StorageError"
 import * as Sqlite from "@holdfast/persistence/Sqlite"
 import * as Effect from "effect/Effect"
@@ -14,7 +15,7 @@ export interface Backend {
   readonly name: string
   readonly numRuns: number
   readonly storage: Effect.Effect<
-    Layer.Layer<AgentStore | CommitLog | TaskStore, StorageError>,
+    Layer.Layer<AgentStore | CommitLog | RecordStore | TaskStore, StorageError>,
     never,
     Scope.Scope
   >

@@ -2,13 +2,15 @@
  * The decisions about one agent's row: what an operation makes of it, or why it is refused. Every storage decides by these.
  */
 import * as Either from "effect/Either"
-import type { AgentAddress } from "./AgentAddress.ts"
+import * as AgentAddress from "./AgentAddress.ts"
+import { AgentElsewhere, AgentParked } from "./AgentError.ts"
 import type * as AgentOperation from "./AgentOperation.ts"
-import { AgentElsewhere, AgentIsParked, AgentSuperseded, StateTooNew } from "./AgentOperation.ts"
+import { AgentSuperseded } from "./AgentOperation.ts"
 import type { AgentRow } from "./AgentRecord.ts"
+import { StateTooNew } from "./AgentState.ts"
 
 /** The row of an agent nobody has activated or parked. */
-export const fresh = ({ id, type }: AgentAddress, nowMillis: number): AgentRow => ({
+export const fresh = ({ id, type }: AgentAddress.AgentAddress, nowMillis: number): AgentRow => ({
   type,
   id,
   status: "passive",
@@ -26,16 +28,18 @@ export const activate = (
   agent: AgentRow,
   node: string,
   op: AgentOperation.ActivateAgent
-): Either.Either<AgentRow, AgentElsewhere | AgentIsParked | StateTooNew> => {
-  const { id, type } = op
+): Either.Either<AgentRow, AgentElsewhere | AgentParked | StateTooNew> => {
+  const address = AgentAddress.make(op.type, op.id)
   if (agent.status === "parked") {
-    return Either.left(new AgentIsParked({ type, id, reason: agent.cause ?? "" }))
+    return Either.left(new AgentParked({ address, detail: agent.cause ?? "" }))
   }
   if (agent.node !== null && agent.node !== node) {
-    return Either.left(new AgentElsewhere({ type, id, node: agent.node }))
+    return Either.left(new AgentElsewhere({ address, node: agent.node }))
   }
   if (agent.stateVersion !== null && agent.stateVersion > op.stateVersionMax) {
-    return Either.left(new StateTooNew({ type, id, stored: agent.stateVersion, known: op.stateVersionMax }))
+    return Either.left(
+      new StateTooNew({ address, version: agent.stateVersion, versionMax: op.stateVersionMax })
+    )
   }
   return Either.right({
     ...agent,
@@ -89,6 +93,13 @@ export const park = (
   )
 }
 
+/** Ends the latest activation of a live agent: what it still writes is refused, and its owner activates it again. */
+export const restart = (agent: AgentRow, nowMillis: number): AgentRow => ({
+  ...agent,
+  activation: agent.activation + 1,
+  updatedAtMillis: nowMillis
+})
+
 /** Makes the agent one that any node may activate. */
 export const released = (agent: AgentRow, nowMillis: number): AgentRow => ({
   ...agent,
@@ -99,5 +110,5 @@ export const released = (agent: AgentRow, nowMillis: number): AgentRow => ({
 })
 
 /** The refusal of an activation that is not the latest. */
-export const superseded = ({ id, type }: AgentAddress, activation: number): AgentSuperseded =>
+export const superseded = ({ id, type }: AgentAddress.AgentAddress, activation: number): AgentSuperseded =>
   new AgentSuperseded({ type, id, activation })

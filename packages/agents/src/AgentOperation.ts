@@ -3,43 +3,14 @@
  */
 import * as Schema from "effect/Schema"
 import type { AgentAddress } from "./AgentAddress.ts"
-import { render } from "./AgentAddress.ts"
+import { make, render } from "./AgentAddress.ts"
+import type { AgentElsewhere, AgentParked } from "./AgentError.ts"
 import type { InboxMessage, NewMessage } from "./AgentRecord.ts"
 import { laneOf } from "./AgentRecord.ts"
+import type { StateTooNew } from "./AgentState.ts"
 import type * as Operation from "./Operation.ts"
 
 const address = { type: Schema.String, id: Schema.String }
-
-/** Another node owns the agent. Remedy: tell it, and its owner will handle the message. */
-export class AgentElsewhere extends Schema.TaggedError<AgentElsewhere>()("AgentElsewhere", {
-  ...address,
-  node: Schema.String
-}) {
-  override get message(): string {
-    return `agent ${render(this)} is live on node ${this.node}`
-  }
-}
-
-/** The agent is parked. Remedy: mend what the reason says, and resume it. */
-export class AgentIsParked extends Schema.TaggedError<AgentIsParked>()("AgentIsParked", {
-  ...address,
-  reason: Schema.String
-}) {
-  override get message(): string {
-    return `agent ${render(this)} is parked: ${this.reason}`
-  }
-}
-
-/** The stored state was written by newer code than this. Remedy: activate the agent with that code. */
-export class StateTooNew extends Schema.TaggedError<StateTooNew>()("StateTooNew", {
-  ...address,
-  stored: Schema.Number,
-  known: Schema.Number
-}) {
-  override get message(): string {
-    return `the state of agent ${render(this)} has version ${this.stored}, newer than ${this.known}`
-  }
-}
 
 /** The activation, or the version the operation builds on, is not the agent's any more: nothing changed. */
 export class AgentSuperseded extends Schema.TaggedError<AgentSuperseded>()("AgentSuperseded", {
@@ -90,15 +61,22 @@ export interface Activated {
   readonly inboxCount: number
 }
 
-/** Claims an agent for this node, which may be its owner already; raises its activation. */
+/** Claims an agent for this node, which may be its owner already; raises its activation. Its messages are unclaimed. */
 export interface ActivateAgent
   extends
-    Operation.Operation<"ActivateAgent", Activated, AgentElsewhere | AgentIsParked | StateTooNew>,
+    Operation.Operation<"ActivateAgent", Activated, AgentElsewhere | AgentParked | StateTooNew>,
     AgentAddress
 {
   /** The newest version of its state that this code reads. */
   readonly stateVersionMax: number
   readonly nowMillis: number
+}
+
+/** Changes one entry of one of the agent's collections. All are encoded text; a `value` of `null` removes the entry. */
+export interface EntryChange {
+  readonly collection: string
+  readonly key: string
+  readonly value: string | null
 }
 
 /** Writes what one message came to, if the activation is the latest and `base` is the agent's version. */
@@ -114,6 +92,8 @@ export interface CommitMessage extends
   readonly base: number
   /** Absent when it did not change: it is then not written. */
   readonly state?: { readonly version: number; readonly value: string }
+  /** Applied in their order: the last change of an entry wins. */
+  readonly changes?: ReadonlyArray<EntryChange>
   /** Remembered for later messages of its key, and takes those that wait out of the inbox. */
   readonly reply?: { readonly key: string; readonly message: string; readonly outcome: string }
   /** The sequence of the inbox message that was handled. */
@@ -274,9 +254,9 @@ export const awakens = (op: AgentOperation): ReadonlyArray<AgentAddress> => {
     case "TellAgent":
       return [op.to]
     case "ResumeAgent":
-      return [op]
+      return [make(op.type, op.id)]
     case "ParkAgent":
-      return op.activation === null ? [op] : []
+      return op.activation === null ? [make(op.type, op.id)] : []
     default:
       return []
   }

@@ -58,7 +58,7 @@ export interface InboxMessage extends AgentAddress {
   readonly key: string | null
   /** How often it was claimed since it was told or its agent last resumed. */
   readonly attempt: number
-  /** The activation that claimed it last; 0 when none has. */
+  /** The activation that has claimed it, while that is the latest and owns the agent; otherwise 0. */
   readonly activation: number
   /** 0 when it is due at once. */
   readonly notBeforeMillis: number
@@ -74,6 +74,12 @@ export interface AgentReply extends AgentAddress {
   /** The encoded reply or typed failure. */
   readonly outcome: string
   readonly atMillis: number
+}
+
+/** An entry of one of an agent's collections; both texts are encoded. */
+export interface AgentEntry {
+  readonly key: string
+  readonly value: string
 }
 
 /** How many agents of a type there are by status, and how many messages wait for them. */

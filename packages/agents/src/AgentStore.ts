@@ -5,9 +5,11 @@ import type { StorageError } from "@holdfast/core/StorageError"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import type { AgentAddress } from "./AgentAddress.ts"
 import type {
   AgentCounts,
+  AgentEntry,
   AgentRecord,
   AgentReply,
   AgentRow,
@@ -25,12 +27,20 @@ export interface AgentQuery {
   readonly limit: number
 }
 
-/** Which agents to activate, by type and id. */
+/** For which agents to claim messages, by type and id. */
 export interface PendingQuery {
   readonly types: ReadonlyArray<string>
   readonly nowMillis: number
   /** Only agents behind this one: the last one of the page before. */
   readonly after?: AgentAddress
+  /** At most this many. */
+  readonly limit: number
+}
+
+/** Which entries of a collection to read, by key in code points. */
+export interface EntryQuery {
+  /** Only keys behind this one: the last one of the page before. */
+  readonly after?: string
   /** At most this many. */
   readonly limit: number
 }
@@ -52,10 +62,36 @@ export class AgentStore extends Context.Tag("@holdfast/agents/AgentStore")<Agent
     address: AgentAddress,
     key: string
   ) => Effect.Effect<Option.Option<AgentReply>, StorageError>
-  /** Agents that are passive, or were never activated, and have messages that are due. */
+  /** The value of an entry of one of the agent's collections. */
+  readonly entry: (
+    address: AgentAddress,
+    collection: string,
+    key: string
+  ) => Effect.Effect<Option.Option<string>, StorageError>
+  /** Entries of one of the agent's collections. */
+  readonly entries: (
+    address: AgentAddress,
+    collection: string,
+    query: EntryQuery
+  ) => Effect.Effect<ReadonlyArray<AgentEntry>, StorageError>
+  /** How many entries a collection has, those of the keys in `except` left out; costs as much as `except` is long. */
+  readonly entryCount: (
+    address: AgentAddress,
+    collection: string,
+    except?: ReadonlyArray<string>
+  ) => Effect.Effect<number, StorageError>
+  /**
+   * Agents for which this process should claim messages: those that have messages due and are passive or were never
+   * activated, and those that are live on this process's node and have messages due which the present activation has
+   * not claimed.
+   */
   readonly pending: (query: PendingQuery) => Effect.Effect<ReadonlyArray<AgentAddress>, StorageError>
   /** Every type that has agents or messages, by name. */
   readonly counts: Effect.Effect<ReadonlyArray<AgentCounts>, StorageError>
-  /** Completes when a commit of this process told, parked or resumed the agent: a hint, never relied on. */
-  readonly changed: (address: AgentAddress) => Effect.Effect<void>
+  /**
+   * Calls `awake`, in the turn in which it was committed, for every agent that a commit of this process told something,
+   * resumed, or parked for an operator: a hint, never relied on. `awake` must be quick and must not throw; it hears of
+   * messages that are due later, too.
+   */
+  readonly subscribe: (awake: (address: AgentAddress) => void) => Effect.Effect<void, never, Scope.Scope>
 }>() {}

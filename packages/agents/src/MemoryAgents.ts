@@ -1,6 +1,7 @@
 /**
  * Agents and their messages in memory: a persistent value, and what each operation makes of it.
  */
+import { compareKeys } from "@holdfast/core/RecordStore"
 import * as Either from "effect/Either"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
@@ -15,6 +16,9 @@ import { compareAddresses, laneOf } from "./AgentRecord.ts"
 
 type Inbox = RedBlackTree.RedBlackTree<number, InboxMessage>
 
+/** Values by key. */
+type Entries = RedBlackTree.RedBlackTree<string, string>
+
 /** All agents; never changed in place, so that an earlier value is an undo. Keyed by `laneOf` an address. */
 export interface MemoryAgents {
   readonly agents: HashMap.HashMap<string, AgentRecord>
@@ -23,6 +27,8 @@ export interface MemoryAgents {
   /** The sequences of messages that wait and have a key. */
   readonly keys: HashMap.HashMap<string, number>
   readonly replies: HashMap.HashMap<string, AgentReply>
+  /** What collections hold, by agent and collection. */
+  readonly entries: HashMap.HashMap<string, Entries>
   readonly sequence: number
 }
 
@@ -33,6 +39,7 @@ export const empty: MemoryAgents = {
   messages: HashMap.empty(),
   keys: HashMap.empty(),
   replies: HashMap.empty(),
+  entries: HashMap.empty(),
   sequence: 0
 }
 
@@ -59,7 +66,7 @@ export const apply = (state: MemoryAgents, node: string, op: AgentOperation.Agen
       return passivate(state, op)
     case "ParkAgent":
       return Either.map(AgentDecision.park(find(state, op), op), (row) => ({
-        state: setRow(state, row),
+        state: unclaim(setRow(state, row), op),
         result: undefined
       }))
     case "ResumeAgent":
@@ -70,7 +77,9 @@ export const apply = (state: MemoryAgents, node: string, op: AgentOperation.Agen
     }
     case "ReleaseAgents": {
       const held = select(state, (agent) => agent.node === op.node).slice(0, op.limit)
-      const next = held.reduce((s, agent) => setRow(s, AgentDecision.released(agent, op.nowMillis)), state)
+      const release = (s: MemoryAgents, agent: AgentRecord) =>
+        unclaim(setRow(s, AgentDecision.released(agent, op.nowMillis)), agent)
+      const next = held.reduce(release, state)
       return done(next, held.length)
     }
   }
@@ -98,7 +107,19 @@ export const replyTo = (
   key: string
 ): Option.Option<AgentReply> => HashMap.get(state.replies, keyOf(address, key))
 
+/** What a collection of the agent holds, in the order of the keys. */
+export const entriesOf = (state: MemoryAgents, address: AgentAddress, collection: string): Entries =>
+  Option.getOrElse(
+    HashMap.get(state.entries, keyOf(address, collection)),
+    () => RedBlackTree.empty(byCodePoints)
+  )
+
 // internal
+
+const byCodePoints = Order.make<string>((a, b) => {
+  const order = compareKeys(a, b)
+  return order < 0 ? -1 : order > 0 ? 1 : 0
+})
 
 const done = (state: MemoryAgents, result: unknown): Applied => Either.right({ state, result })
 
@@ -128,7 +149,7 @@ const activate = (state: MemoryAgents, node: string, op: AgentOperation.Activate
       const inboxCount = inboxOf(state, op).length
       const stored = find(state, op)?.state ?? null
       return {
-        state: setRow(state, row),
+        state: unclaim(setRow(state, row), op),
         result: { activation, version, stateVersion, state: stored, inboxCount }
       }
     }
@@ -150,6 +171,7 @@ const commit = (state: MemoryAgents, op: AgentOperation.CommitMessage): Applied 
   if (op.done !== undefined) next = remove(next, op.done)
   if (op.reply !== undefined) next = answer(next, { type, id, ...op.reply, atMillis: op.nowMillis })
   for (const message of op.tells) next = tell(next, message, `${type}/${id}`, op.nowMillis)
+  for (const entry of op.changes ?? []) next = change(next, op, entry)
   return done(next, { version: row.right.version })
 }
 
@@ -158,6 +180,22 @@ const answer = (state: MemoryAgents, reply: AgentReply): MemoryAgents => {
   const waiting = Option.getOrNull(HashMap.get(state.keys, keyOf(reply, reply.key)))
   const next = waiting === null ? state : remove(state, waiting)
   return { ...next, replies: HashMap.set(next.replies, keyOf(reply, reply.key), reply) }
+}
+
+const change = (
+  state: MemoryAgents,
+  address: AgentAddress,
+  { collection, key, value }: AgentOperation.EntryChange
+): MemoryAgents => {
+  const others = RedBlackTree.removeFirst(entriesOf(state, address, collection), key)
+  const entries = value === null ? others : RedBlackTree.insert(others, key, value)
+  const place = keyOf(address, collection)
+  return {
+    ...state,
+    entries: RedBlackTree.size(entries) === 0
+      ? HashMap.remove(state.entries, place)
+      : HashMap.set(state.entries, place, entries)
+  }
 }
 
 const tell = (
@@ -213,12 +251,17 @@ const remove = (state: MemoryAgents, sequence: number): MemoryAgents => {
   }
 }
 
+/** What an activation that is over had claimed can be claimed again. */
+const unclaim = (state: MemoryAgents, address: AgentAddress): MemoryAgents =>
+  inboxOf(state, address).filter(({ activation }) => activation !== 0)
+    .reduce((next, message) => replace(next, { ...message, activation: 0 }), state)
+
 const claim = (state: MemoryAgents, op: AgentOperation.ClaimMessages): Applied => {
   const { activation, limit, nowMillis } = op
   if (!AgentDecision.owns(find(state, op), activation)) {
     return Either.left(AgentDecision.superseded(op, activation))
   }
-  const open = inboxOf(state, op).filter((message) => message.activation !== activation)
+  const open = inboxOf(state, op).filter((message) => message.activation === 0)
   const messages = open.filter((message) => message.notBeforeMillis <= nowMillis).slice(0, limit)
     .map((message) => ({ ...message, activation, attempt: message.attempt + 1 }))
   const nextDueMillis = messages.length > 0 || open.length === 0
@@ -233,7 +276,7 @@ const passivate = (state: MemoryAgents, op: AgentOperation.PassivateAgent): Appl
   const { id, type } = op
   return inboxOf(state, op).some((message) => message.notBeforeMillis <= op.nowMillis)
     ? Either.left(new InboxNotEmpty({ type, id }))
-    : done(setRow(state, row.right), undefined)
+    : done(unclaim(setRow(state, row.right), op), undefined)
 }
 
 const resume = (state: MemoryAgents, op: AgentOperation.ResumeAgent): Applied => {

@@ -11,6 +11,7 @@ import { laneOf } from "@holdfast/agents/AgentRecord"
 import * as Either from "effect/Either"
 import * as AgentRows from "./AgentRows.ts"
 import type { Weight } from "./CommitBuffer.ts"
+import * as EntryRows from "./EntryRows.ts"
 import * as InboxRows from "./InboxRows.ts"
 import type { Answer, BatchContext, OperationHandlers } from "./OperationHandler.ts"
 import type { SqlPlan } from "./SqlPlan.ts"
@@ -34,7 +35,8 @@ export const weigh = (op: AgentOperation.AgentOperation): Weight => {
   switch (op._tag) {
     case "CommitMessage": {
       const written = (op.state?.value.length ?? 0) + (op.reply?.outcome.length ?? 0)
-      return op.tells.map(weighTell).reduce(add, { rows: 1, bytes: rowBytes + written })
+      return [...op.tells.map(weighTell), ...(op.changes ?? []).map(weighChange)]
+        .reduce(add, { rows: 1, bytes: rowBytes + written })
     }
     case "TellAgent":
       return weighTell(op)
@@ -49,6 +51,11 @@ const rowBytes = 100
 
 const weighTell = ({ payload }: NewMessage): Weight => ({ rows: 1, bytes: rowBytes + payload.length })
 
+const weighChange = ({ key, value }: AgentOperation.EntryChange): Weight => ({
+  rows: 1,
+  bytes: rowBytes + key.length + (value?.length ?? 0)
+})
+
 const add = (a: Weight, b: Weight): Weight => ({ rows: a.rows + b.rows, bytes: a.bytes + b.bytes })
 
 function* commit(
@@ -62,8 +69,10 @@ function* commit(
   ])
   const done = ops.flatMap((op) => (op.done === undefined ? [] : [op.done]))
   const inbox = yield* InboxRows.load(keys, done)
-  const answers = ops.map((op) => commitOne(agents, inbox, op))
+  const entries = yield* EntryRows.load(ops)
+  const answers = ops.map((op) => commitOne(agents, inbox, entries, op))
   yield* InboxRows.flush(inbox)
+  yield* EntryRows.flush(entries)
   return answers
 }
 
@@ -73,6 +82,7 @@ const keysOf = (tells: ReadonlyArray<NewMessage>): ReadonlyArray<InboxRows.Keyed
 const commitOne = (
   agents: AgentRows.AgentRows,
   inbox: InboxRows.InboxRows,
+  entries: EntryRows.EntryRows,
   op: AgentOperation.CommitMessage
 ): Answer<AgentOperation.CommitMessage> => {
   const row = AgentDecision.commit(AgentRows.get(agents, op), op)
@@ -88,6 +98,7 @@ const commitOne = (
   if (op.done !== undefined) InboxRows.remove(inbox, op.done)
   if (op.reply !== undefined) InboxRows.answer(inbox, { type, id, ...op.reply, atMillis: op.nowMillis })
   for (const message of op.tells) InboxRows.tell(inbox, message, render(op), op.nowMillis)
+  EntryRows.change(entries, op)
   wake(agents, op)
   return Either.right({ version: row.right.version })
 }
@@ -96,7 +107,7 @@ const duplicate = ({ id, key, message, outcome, type }: AgentReply): DuplicateKe
   new DuplicateKey({ type, id, key, answered: message, outcome })
 
 const wake = (agents: AgentRows.AgentRows, op: AgentOperation.AgentOperation): void => {
-  for (const address of awakens(op)) agents.awakened.add(laneOf(address))
+  agents.awakened.push(...awakens(op))
 }
 
 function* tell(
@@ -117,12 +128,16 @@ function* park(
   { agents }: BatchContext
 ): SqlPlan<ReadonlyArray<Answer<AgentOperation.ParkAgent>>> {
   yield* AgentRows.load(agents, ops)
-  return ops.map((op) =>
+  const parked: Array<AgentAddress> = []
+  const answers = ops.map((op) =>
     Either.map(AgentDecision.park(AgentRows.get(agents, op), op), (row) => {
       AgentRows.set(agents, row)
       wake(agents, op)
+      parked.push(op)
     })
   )
+  yield* InboxRows.unclaim(parked)
+  return answers
 }
 
 function* resume(
@@ -162,22 +177,21 @@ function* passivate(
   { agents }: BatchContext
 ): SqlPlan<ReadonlyArray<Answer<AgentOperation.PassivateAgent>>> {
   yield* AgentRows.load(agents, ops)
-  const rows = yield* queryRows<AgentAddress & { readonly due: number }>(
-    ops.map(({ id, type }) => [type, id]),
-    (values) =>
-      `SELECT type, id, MIN(not_before) AS due FROM agent_messages WHERE (type, id) IN (VALUES ${values}) ` +
-      `GROUP BY type, id`
-  )
-  const due = new Map(rows.map((row) => [laneOf(row), row.due]))
-  return ops.map((op) => {
+  const inboxes = yield* InboxRows.summaries(ops)
+  const unclaimed: Array<AgentAddress> = []
+  const answers = ops.map((op) => {
     const row = AgentDecision.passivate(AgentRows.get(agents, op), op)
     if (Either.isLeft(row)) return Either.left(row.left)
-    if ((due.get(laneOf(op)) ?? Infinity) <= op.nowMillis) {
+    const inbox = inboxes.get(laneOf(op))
+    if (inbox !== undefined && inbox.due <= op.nowMillis) {
       return Either.left(new InboxNotEmpty({ type: op.type, id: op.id }))
     }
     AgentRows.set(agents, row.right)
+    if (inbox !== undefined && inbox.claimed > 0) unclaimed.push(op)
     return Either.right(undefined)
   })
+  yield* InboxRows.unclaim(unclaimed)
+  return answers
 }
 
 /** Operations that are rare are executed one by one. */
@@ -189,6 +203,7 @@ function* release(
   for (const op of ops) {
     const owned = yield* AgentRows.loadOwned(agents, op.node, op.limit)
     for (const row of owned) AgentRows.set(agents, AgentDecision.released(row, op.nowMillis))
+    yield* InboxRows.unclaim(owned)
     answers.push(Either.right(owned.length))
   }
   // A node of the same unit is removed only where no row names it.
@@ -202,21 +217,21 @@ function* activate(
 ): SqlPlan<ReadonlyArray<Answer<AgentOperation.ActivateAgent>>> {
   yield* AgentRows.load(agents, ops)
   const states = yield* AgentRows.states(agents, ops)
-  const rows = yield* queryRows<AgentAddress & { readonly n: number }>(
-    ops.map(({ id, type }) => [type, id]),
-    (values) =>
-      `SELECT type, id, COUNT(*) AS n FROM agent_messages WHERE (type, id) IN (VALUES ${values}) GROUP BY type, id`
-  )
-  const counts = new Map(rows.map((row) => [laneOf(row), row.n]))
-  return ops.map((op) => {
+  const inboxes = yield* InboxRows.summaries(ops)
+  const unclaimed: Array<AgentAddress> = []
+  const answers = ops.map((op) => {
     const found = AgentRows.get(agents, op) ?? AgentDecision.fresh(op, op.nowMillis)
     return Either.map(AgentDecision.activate(found, node, op), (row) => {
       AgentRows.set(agents, row)
       const { activation, stateVersion, version } = row
       const state = states.get(laneOf(op)) ?? null
-      return { activation, version, stateVersion, state, inboxCount: counts.get(laneOf(op)) ?? 0 }
+      const inbox = inboxes.get(laneOf(op))
+      if (inbox !== undefined && inbox.claimed > 0) unclaimed.push(op)
+      return { activation, version, stateVersion, state, inboxCount: inbox?.count ?? 0 }
     })
   })
+  yield* InboxRows.unclaim(unclaimed)
+  return answers
 }
 
 /** One statement for each, as each has a limit of its own. */
@@ -240,15 +255,15 @@ function* claimFrom(op: AgentOperation.ClaimMessages): SqlPlan<AgentOperation.Cl
   const { activation, id, limit, nowMillis, type } = op
   const rows = yield* query<InboxRows.MessageRow>(
     `UPDATE agent_messages SET attempt = attempt + 1, activation = ? WHERE sequence IN (SELECT sequence FROM ` +
-      `agent_messages WHERE type = ? AND id = ? AND activation <> ? AND not_before <= ? ORDER BY sequence LIMIT ?) ` +
+      `agent_messages WHERE type = ? AND id = ? AND activation = 0 AND not_before <= ? ORDER BY sequence LIMIT ?) ` +
       `RETURNING *`,
-    [activation, type, id, activation, nowMillis, limit]
+    [activation, type, id, nowMillis, limit]
   )
   const messages = rows.map(InboxRows.toMessage).sort((a, b) => a.sequence - b.sequence)
   if (messages.length > 0) return { messages, nextDueMillis: null }
   const next = yield* query<{ readonly due: number | null }>(
-    "SELECT MIN(not_before) AS due FROM agent_messages WHERE type = ? AND id = ? AND activation <> ?",
-    [type, id, activation]
+    "SELECT MIN(not_before) AS due FROM agent_messages WHERE type = ? AND id = ? AND activation = 0",
+    [type, id]
   )
   return { messages, nextDueMillis: next[0]?.due ?? null }
 }

@@ -13,8 +13,8 @@ export interface AgentRows {
   readonly before: Map<string, AgentRow | null>
   readonly now: Map<string, AgentRow | null>
   readonly states: Map<string, AgentState>
-  /** The lanes of agents that waiting owners should look at again. */
-  readonly awakened: Set<string>
+  /** Agents that owners should look at again. */
+  readonly awakened: Array<AgentAddress>
 }
 
 /** The encoded state of an agent. */
@@ -27,7 +27,7 @@ export const make = (): AgentRows => ({
   before: new Map(),
   now: new Map(),
   states: new Map(),
-  awakened: new Set()
+  awakened: []
 })
 
 /** Reads the rows of these agents, where they have not been. */

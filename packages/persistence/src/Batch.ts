@@ -1,6 +1,7 @@
 /**
  * A batch is what one transaction writes: units from many callers, executed together or, after a failure, one by one.
  */
+import type { AgentAddress } from "@holdfast/agents/AgentAddress"
 import { LaneFailed, OperationRejected } from "@holdfast/agents/CommitLog"
 import type * as Operation from "@holdfast/agents/Operation"
 import * as Either from "effect/Either"
@@ -16,10 +17,16 @@ export type Unit = ReadonlyArray<Operation.Any>
 /** A unit's results, or why nothing of it was written. */
 export type UnitAnswer = Either.Either<ReadonlyArray<unknown>, unknown>
 
-/** What a batch came to: an answer per unit, and the queues and lanes of agents whose waiters should look again. */
+/** What a batch came to: an answer per unit, and who should look again. */
 export interface BatchAnswer {
   readonly answers: ReadonlyArray<UnitAnswer>
-  readonly awakened: ReadonlyArray<string>
+  readonly awakened: Awakened
+}
+
+/** The queues and agents that may have something new for those who wait on them. */
+export interface Awakened {
+  readonly queues: ReadonlyArray<string>
+  readonly agents: ReadonlyArray<AgentAddress>
 }
 
 /** The handlers of every operation a log knows, in the order in which a batch executes them. */
@@ -69,6 +76,7 @@ export function* oneByOne(
   const failedLanes = new Map<string, string>()
   const answers: Array<UnitAnswer> = []
   const names = new Set<string>()
+  const agents: Array<AgentAddress> = []
   for (const unit of units) {
     const failed = unit.find((op) => failedLanes.has(op.lane))
     if (failed !== undefined) {
@@ -81,10 +89,13 @@ export function* oneByOne(
     if (Either.isLeft(answer) && answer.left instanceof OperationRejected) {
       for (const op of unit) failedLanes.set(op.lane, answer.left.detail)
     }
-    if (Either.isRight(answer)) awakened(context).forEach((name) => names.add(name))
+    if (Either.isRight(answer)) {
+      QueueRows.awakened(context.queues).forEach((name) => names.add(name))
+      agents.push(...context.agents.awakened)
+    }
     answers.push(answer)
   }
-  return { answers, awakened: Array.from(names) }
+  return { answers, awakened: { queues: Array.from(names), agents } }
 }
 
 const newContext = (node: string): BatchContext => ({
@@ -98,10 +109,10 @@ function* flush({ agents, queues }: BatchContext): SqlPlan<void> {
   yield* AgentRows.flush(agents)
 }
 
-const awakened = ({ agents, queues }: BatchContext): ReadonlyArray<string> => [
-  ...QueueRows.awakened(queues),
-  ...agents.awakened
-]
+const awakened = ({ agents, queues }: BatchContext): Awakened => ({
+  queues: QueueRows.awakened(queues),
+  agents: agents.awakened
+})
 
 /** The failure of a unit whose lane has failed before it. */
 export const laneFailed = (lane: string, detail: string): LaneFailed => new LaneFailed({ lane, detail })

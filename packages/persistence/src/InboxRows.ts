@@ -120,6 +120,37 @@ export function* flush(rows: InboxRows): SqlPlan<void> {
   yield* queryRows(Array.from(rows.added, ({ row }) => row), insertText)
 }
 
+/** Lets messages be claimed again that an activation of these agents had claimed, which is over. */
+export function* unclaim(addresses: ReadonlyArray<AgentAddress>): SqlPlan<void> {
+  yield* queryRows(
+    addresses.map(({ id, type }) => [type, id]),
+    (values) =>
+      `UPDATE agent_messages SET activation = 0 WHERE activation <> 0 AND (type, id) IN (VALUES ${values})`
+  )
+}
+
+/** What the inbox of an agent holds. */
+export interface InboxSummary extends AgentAddress {
+  readonly count: number
+  /** When the first message is due. */
+  readonly due: number
+  /** The activation that has claimed any of them; 0 when none has. */
+  readonly claimed: number
+}
+
+/** What these inboxes hold, by lane; nothing of those that are empty. */
+export function* summaries(
+  addresses: ReadonlyArray<AgentAddress>
+): SqlPlan<ReadonlyMap<string, InboxSummary>> {
+  const rows = yield* queryRows<InboxSummary>(
+    addresses.map(({ id, type }) => [type, id]),
+    (values) =>
+      `SELECT type, id, COUNT(*) AS count, MIN(not_before) AS due, MAX(activation) AS claimed ` +
+      `FROM agent_messages WHERE (type, id) IN (VALUES ${values}) GROUP BY type, id`
+  )
+  return new Map(rows.map((row) => [laneOf(row), row]))
+}
+
 // internal
 
 const placeOf = (address: AgentAddress, key: string): string => {

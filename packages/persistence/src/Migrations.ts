@@ -4,24 +4,26 @@
 import * as createStore from "./migrations/0001_create_store.ts"
 import * as createRecords from "./migrations/0002_create_records.ts"
 import * as createAgents from "./migrations/0003_create_agents.ts"
+import * as createAgentEntries from "./migrations/0004_create_agent_entries.ts"
 import type { SqlPlan } from "./SqlPlan.ts"
 import { query } from "./SqlPlan.ts"
 import { StorageFailure } from "./StorageFailure.ts"
 import * as StoreHome from "./StoreHome.ts"
 
 /** The schema version this code writes. */
-export const schemaVersion = 3
+export const schemaVersion = 4
 
 /**
- * The oldest code that may write a store of this version; older nodes are fenced. Code before agents would remove a dead
- * node and leave the agents it owned live for ever.
+ * The oldest code that may write a store of this version; older nodes are fenced. They would release agents and leave
+ * messages claimed that nobody has any more, which this code then does not find.
  */
-export const schemaMinimum = 3
+export const schemaMinimum = 4
 
 const migrations: ReadonlyArray<ReadonlyArray<string>> = [
   createStore.statements,
   createRecords.statements,
-  createAgents.statements
+  createAgents.statements,
+  createAgentEntries.statements
 ]
 
 /** What a migration found and did. */

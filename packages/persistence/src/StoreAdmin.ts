@@ -72,6 +72,7 @@ function* inspect(): SqlPlan<Omit<Report, "bytes" | "walBytes">> {
   const problems = [
     ...(yield* integrity()),
     ...(yield* counters(queues)),
+    ...(yield* entryCounters()),
     ...(yield* orphans())
   ]
   return {
@@ -115,6 +116,26 @@ function* counters(queues: ReadonlyArray<QueueRow>): SqlPlan<ReadonlyArray<strin
   const names = new Set(queues.map((queue) => queue.name))
   const unknown = new Set(counted.map((row) => row.queue).filter((name) => !names.has(name)))
   return [...wrong, ...Array.from(unknown, (name) => `there are tasks of queue ${name}, which has no row`)]
+}
+
+function* entryCounters(): SqlPlan<ReadonlyArray<string>> {
+  const rows = yield* query<EntryCounter>(
+    `SELECT type, id, collection, SUM(counted) AS counted, SUM(actual) AS actual FROM (` +
+      `SELECT type, id, collection, entries AS counted, 0 AS actual FROM agent_collections UNION ALL ` +
+      `SELECT type, id, collection, 0, 1 FROM agent_entries) ` +
+      `GROUP BY type, id, collection HAVING SUM(counted) <> SUM(actual) LIMIT 20`
+  )
+  return rows.map(({ actual, collection, counted, id, type }) =>
+    `collection ${collection} of agent ${type}/${id} counts ${counted} entries and has ${actual}`
+  )
+}
+
+interface EntryCounter {
+  readonly type: string
+  readonly id: string
+  readonly collection: string
+  readonly counted: number
+  readonly actual: number
 }
 
 function* orphans(): SqlPlan<ReadonlyArray<string>> {
