@@ -43,12 +43,14 @@ const fault: FastCheck.Arbitrary<Fault> = FastCheck.constantFrom(
 
 describe.each(backends)("FaultyCommitLog over $name", ({ numRuns, storage }) => {
   it.scopedLive.prop(
-    "law: what was answered before a crash is there, what was not submitted by then is not, and nobody is answered after",
+    "law: what was answered before a crash is there, what was not submitted by then is not, and nobody is answered after, " +
+      "of commits and user transactions alike",
     {
+      transactions: FastCheck.array(FastCheck.boolean(), { maxLength: 12 }),
       faults: FastCheck.dictionary(FastCheck.nat(12).map(String), fault, { maxKeys: 4 }),
       commits: FastCheck.integer({ min: 1, max: 12 })
     },
-    ({ commits, faults }) =>
+    ({ commits, faults, transactions }) =>
       Effect.gen(function*() {
         const stored = yield* storage
         const plan: Plan = (commit) => faults[commit] ?? null
@@ -56,7 +58,11 @@ describe.each(backends)("FaultyCommitLog over $name", ({ numRuns, storage }) => 
         const program = Effect.gen(function*() {
           const log = yield* CommitLog
           for (let n = 1; n <= commits; n++) {
-            const result = yield* Effect.either(log.commit([enqueue(String(n))]))
+            const operations = [enqueue(String(n))] as const
+            const written = transactions[n - 1] === true
+              ? Effect.asVoid(log.within(Effect.void, () => operations))
+              : Effect.asVoid(log.commit(operations))
+            const result = yield* Effect.either(written)
             answers.set(String(n), result._tag)
           }
         })
@@ -97,6 +103,36 @@ describe("FaultyCommitLog", () => {
         )
       )
     ))
+
+  it.effect("shows a plan the operations of a user transaction, and takes back what its user was about to write", () =>
+    Effect.gen(function*() {
+      const log = yield* CommitLog
+      let runs = 0
+      const within = (id: string) => log.within(Effect.sync(() => runs++), () => [enqueue(id)])
+      expect(yield* Effect.flip(within("poor"))).toMatchObject({ reason: "ReadOnly", outcome: "none" })
+      yield* within("rich")
+      expect([runs, yield* ids]).toEqual([2, ["rich"]])
+    }).pipe(
+      Effect.provide(
+        on((_, [operation]) =>
+          JSON.stringify(operation).includes("poor") ? { _tag: "Fail", reason: "ReadOnly" } : null
+        )
+      )
+    ))
+
+  it.effect("writes nothing of a user transaction that is under way at the crash, and does not answer it", () =>
+    Effect.gen(function*() {
+      const log = yield* CommitLog
+      const { crashed } = yield* FaultyCommitLog.FaultyCommitLog
+      const release = yield* Effect.makeLatch(false)
+      const under = yield* Effect.fork(log.within(release.await, () => [enqueue("under")]))
+      yield* Effect.yieldNow()
+      yield* Effect.fork(log.commit([enqueue("crash")]))
+      yield* crashed
+      yield* release.open
+      yield* Effect.repeatN(Effect.yieldNow(), 20)
+      expect([under.unsafePoll(), yield* ids]).toEqual([null, []])
+    }).pipe(Effect.provide(on(at({ _tag: "CrashBefore" }, 2)))))
 
   it.effect("submits a delayed commit when its time is over, and others meanwhile", () =>
     Effect.gen(function*() {

@@ -31,6 +31,7 @@ const behind =
 const rejecting = (isPoison: (operations: ReadonlyArray<Operation.Any>) => boolean) =>
   behind((log) => ({
     fenced: log.fenced,
+    within: log.within,
     commit: (operations) =>
       isPoison(operations)
         ? new OperationRejected({ operation: operations[0]?._tag ?? "", lane: "l", detail: "poison" })
@@ -46,6 +47,7 @@ const fenceable = () => {
   return {
     on: behind((log) => ({
       fenced: Effect.suspend(() => Deferred.await(fenced)),
+      within: log.within,
       commit: (operations) =>
         Effect.suspend(() => {
           if (refusals === 0) return log.commit(operations)

@@ -16,7 +16,8 @@ import type * as Operation from "./Operation.ts"
  *
  * `CrashBefore` and `CrashAfter`: the process ends before or after it is written. From then on no commit of this log is
  * answered, and none that comes later is written. `Fail`: nothing is written, and the caller gets a `StorageError`.
- * `Delay`: it is submitted later.
+ * `Delay`: it is submitted later. What happens to a user transaction happens when its user has run, who then runs again
+ * where it is written.
  */
 export type Fault =
   | { readonly _tag: "CrashBefore" }
@@ -24,7 +25,10 @@ export type Fault =
   | { readonly _tag: "Fail"; readonly reason: StorageReason }
   | { readonly _tag: "Delay"; readonly duration: Duration.DurationInput }
 
-/** Chooses what happens to a commit by its number in this log, from 1, and its operations; `null` for nothing. */
+/**
+ * Chooses what happens to a commit by its number in this log, from 1, and its operations; `null` for nothing. A user
+ * transaction counts as one commit from its beginning, and is asked about when its operations are known.
+ */
 export type Plan = (commit: number, operations: ReadonlyArray<Operation.Any>) => Fault | null
 
 /** What the harness around the program has to know. */
@@ -59,40 +63,63 @@ export const layer = (plan: Plan): Layer.Layer<CommitLog | FaultyCommitLog, neve
     Effect.map(
       Effect.all([CommitLog, Deferred.make<void>()]),
       ([log, crashed]) =>
-        Context.make(CommitLog, { commit: faulty(log.commit, plan, crashed), fenced: log.fenced }).pipe(
+        Context.make(CommitLog, faulty(log, plan, crashed)).pipe(
           Context.add(FaultyCommitLog, { crashed: Deferred.await(crashed) })
         )
     )
   )
 
-const faulty = (commit: CommitLog["Type"]["commit"], plan: Plan, crashed: Deferred.Deferred<void>) => {
+const faulty = (log: CommitLog["Type"], plan: Plan, crashed: Deferred.Deferred<void>): CommitLog["Type"] => {
   let commits = 0
   let alive = true
   const crash = Effect.suspend(() => {
     alive = false
     return Effect.zipRight(Deferred.succeed(crashed, undefined), silence)
   })
-  const answer: CommitLog["Type"]["commit"] = (operations) =>
-    Effect.flatMap(Effect.exit(commit(operations)), (exit) => (alive ? exit : silence))
-  const next: CommitLog["Type"]["commit"] = (operations) => {
-    const fault = plan(++commits, operations)
+  const unlessCrashed = <A, E, R>(write: () => Effect.Effect<A, E, R>) =>
+    Effect.suspend(() => (alive ? write() : silence))
+  const answer = <A, E, R>(write: Effect.Effect<A, E, R>) =>
+    Effect.flatMap(Effect.exit(write), (exit) => (alive ? exit : silence))
+  const suffer = <A, E, R>(fault: Fault | null, write: Effect.Effect<A, E, R>) => {
     switch (fault?._tag) {
       case "CrashBefore":
         return crash
       case "CrashAfter":
-        return Effect.zipRight(Effect.exit(commit(operations)), crash)
+        return Effect.zipRight(Effect.exit(write), crash)
       case "Fail":
         return new StorageError({ operation: "commit", reason: fault.reason, outcome: "none", detail })
       case "Delay":
-        return Effect.zipRight(Effect.sleep(fault.duration), unlessCrashed(() => answer(operations)))
+        return Effect.zipRight(Effect.sleep(fault.duration), unlessCrashed(() => answer(write)))
       case undefined:
-        return answer(operations)
+        return answer(write)
     }
   }
-  const unlessCrashed = <A, E>(write: () => Effect.Effect<A, E>) =>
-    Effect.suspend(() => (alive ? write() : silence))
-  const port: CommitLog["Type"]["commit"] = (operations) => unlessCrashed(() => next(operations))
-  return port
+  return {
+    commit: (operations) => unlessCrashed(() => suffer(plan(++commits, operations), log.commit(operations))),
+    within: (user, then, options) =>
+      unlessCrashed(() => {
+        const number = ++commits
+        const looking = Effect.flatMap(user, (value) => {
+          const fault = plan(number, then(value))
+          return alive && fault === null ? Effect.succeed(value) : Effect.fail(new Planned(fault))
+        })
+        return answer(log.within(looking, then, options)).pipe(
+          Effect.catchIf(
+            (error): error is Planned => error instanceof Planned,
+            ({ fault }) => unlessCrashed(() => suffer(fault, log.within(user, then, options)))
+          )
+        )
+      }),
+    fenced: log.fenced
+  }
+}
+
+/** Takes a user transaction back, when its operations are known, to do to it what the plan says. */
+class Planned {
+  readonly fault: Fault | null
+  constructor(fault: Fault | null) {
+    this.fault = fault
+  }
 }
 
 const detail = "the plan of a faulty commit log asked for it"

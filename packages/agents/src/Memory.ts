@@ -9,12 +9,14 @@ import * as Either from "effect/Either"
 import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as RedBlackTree from "effect/RedBlackTree"
 import * as AgentOperation from "./AgentOperation.ts"
-import type { AgentCounts } from "./AgentRecord.ts"
+import type { AgentCounts, AgentEntry, InboxMessage } from "./AgentRecord.ts"
 import { compareAddresses, laneOf } from "./AgentRecord.ts"
-import type { PendingQuery } from "./AgentStore.ts"
+import * as AgentSignals from "./AgentSignals.ts"
+import type { EntryQuery, PendingQuery } from "./AgentStore.ts"
 import { AgentStore } from "./AgentStore.ts"
-import { CommitLog } from "./CommitLog.ts"
+import { CommitLog, commitOutside, outsideTransaction } from "./CommitLog.ts"
 import * as MemoryAgents from "./MemoryAgents.ts"
 import * as MemoryTasks from "./MemoryTasks.ts"
 import type * as Operation from "./Operation.ts"
@@ -23,6 +25,7 @@ import * as QueueSignals from "./QueueSignals.ts"
 import * as Task from "./Task.ts"
 import * as TaskOperation from "./TaskOperation.ts"
 import { TaskStore } from "./TaskStore.ts"
+import * as UserTransaction from "./UserTransaction.ts"
 
 /** What outlives a log: logs on the same storage see one another's commits, as processes on one file do. */
 export interface MemoryStorage {
@@ -77,8 +80,9 @@ const releaseOthers = (storage: MemoryStorage, nowMillis: number): void => {
 const ports = (storage: MemoryStorage): Context.Context<AgentStore | CommitLog | RecordStore | TaskStore> => {
   const node = nodeName(storage.logs)
   const signals = QueueSignals.make()
-  return Context.make(CommitLog, commitLog(storage, node, signals)).pipe(
-    Context.add(AgentStore, agentStore(storage, signals)),
+  const agentSignals = AgentSignals.make()
+  return Context.make(CommitLog, commitLog(storage, node, signals, agentSignals)).pipe(
+    Context.add(AgentStore, agentStore(storage, node, agentSignals)),
     Context.add(TaskStore, taskStore(storage, signals)),
     Context.add(RecordStore, MemoryRecords.make(storage.records))
   )
@@ -87,21 +91,32 @@ const ports = (storage: MemoryStorage): Context.Context<AgentStore | CommitLog |
 const commitLog = (
   storage: MemoryStorage,
   node: string,
-  signals: QueueSignals.QueueSignals
-): CommitLog["Type"] => ({
-  commit: <const Ops extends ReadonlyArray<Operation.Any>>(operations: Ops) =>
+  signals: QueueSignals.QueueSignals,
+  agentSignals: AgentSignals.AgentSignals
+): CommitLog["Type"] => {
+  const write = <const Ops extends ReadonlyArray<Operation.Any>>(operations: Ops) =>
     Effect.suspend(() => {
       const before: Durable = { tasks: storage.tasks, agents: storage.agents }
       const { refusal, results, state } = commit(before, node, operations)
       if (refusal !== undefined) return Effect.fail(refusal as Operation.Refusal<Ops[number]>)
       Object.assign(storage, state)
       notifyChanges(before.tasks, state.tasks, signals)
-      operations.filter(AgentOperation.isAgentOperation).flatMap(AgentOperation.awakens)
-        .forEach((address) => signals.notify(laneOf(address)))
+      agentSignals.notify(operations.filter(AgentOperation.isAgentOperation).flatMap(AgentOperation.awakens))
       return Effect.as(Effect.yieldNow(), results as Operation.Results<Ops>)
-    }),
-  fenced: Effect.never
-})
+    })
+  return {
+    commit: (operations) => commitOutside(operations, write(operations)),
+    within: (user, then, options) =>
+      outsideTransaction(
+        "within",
+        Effect.flatMap(
+          Effect.flatten(UserTransaction.run(user, options?.deadline)),
+          (value) => Effect.map(write(then(value)), (results) => ({ value, results }))
+        )
+      ),
+    fenced: Effect.never
+  }
+}
 
 /** What a unit changes. */
 type Durable = Pick<MemoryStorage, "agents" | "tasks">
@@ -172,7 +187,11 @@ const taskStore = (storage: MemoryStorage, signals: QueueSignals.QueueSignals): 
   changed: signals.await
 })
 
-const agentStore = (storage: MemoryStorage, signals: QueueSignals.QueueSignals): AgentStore["Type"] => ({
+const agentStore = (
+  storage: MemoryStorage,
+  node: string,
+  signals: AgentSignals.AgentSignals
+): AgentStore["Type"] => ({
   get: (address) => Effect.sync(() => Option.fromNullable(MemoryAgents.find(storage.agents, address))),
   list: ({ after, limit, status, type }) =>
     Effect.sync(() =>
@@ -187,19 +206,53 @@ const agentStore = (storage: MemoryStorage, signals: QueueSignals.QueueSignals):
       MemoryAgents.inboxOf(storage.agents, address).filter(({ sequence }) => sequence > after).slice(0, limit)
     ),
   reply: (address, key) => Effect.sync(() => MemoryAgents.replyTo(storage.agents, address, key)),
-  pending: (query) => Effect.sync(() => pending(storage.agents, query)),
+  entry: (address, collection, key) =>
+    Effect.sync(() =>
+      RedBlackTree.findFirst(MemoryAgents.entriesOf(storage.agents, address, collection), key)
+    ),
+  entries: (address, collection, query) =>
+    Effect.sync(() => entries(MemoryAgents.entriesOf(storage.agents, address, collection), query)),
+  entryCount: (address, collection, except = []) =>
+    Effect.sync(() => {
+      const all = MemoryAgents.entriesOf(storage.agents, address, collection)
+      return RedBlackTree.size(all) - except.filter((key) => RedBlackTree.has(all, key)).length
+    }),
+  pending: (query) => Effect.sync(() => pending(storage.agents, node, query)),
   counts: Effect.sync(() => counts(storage.agents)),
-  changed: (address) => signals.await(laneOf(address))
+  subscribe: signals.subscribe
 })
 
-const pending = (agents: MemoryAgents.MemoryAgents, { after, limit, nowMillis, types }: PendingQuery) => {
+const entries = (
+  all: RedBlackTree.RedBlackTree<string, string>,
+  { after, limit }: EntryQuery
+): ReadonlyArray<AgentEntry> => {
+  const found: Array<AgentEntry> = []
+  for (const [key, value] of after === undefined ? all : RedBlackTree.greaterThan(all, after)) {
+    if (found.length >= limit) break
+    found.push({ key, value })
+  }
+  return found
+}
+
+const pending = (
+  agents: MemoryAgents.MemoryAgents,
+  node: string,
+  { after, limit, nowMillis, types }: PendingQuery
+) => {
   const due = Array.from(HashMap.values(agents.messages)).filter((message) =>
     message.notBeforeMillis <= nowMillis && types.includes(message.type) &&
     (after === undefined || compareAddresses(after, message) < 0) &&
-    (MemoryAgents.find(agents, message)?.status ?? "passive") === "passive"
+    isOpen(agents, node, message)
   )
   const addresses = new Map(due.map(({ id, type }) => [laneOf({ type, id }), { type, id }]))
   return Array.from(addresses.values()).sort(compareAddresses).slice(0, limit)
+}
+
+/** Whether this node may claim a message which it has not claimed. */
+const isOpen = (agents: MemoryAgents.MemoryAgents, node: string, message: InboxMessage): boolean => {
+  const agent = MemoryAgents.find(agents, message)
+  return agent === null || agent.status === "passive" ||
+    (agent.node === node && message.activation === 0)
 }
 
 const counts = (agents: MemoryAgents.MemoryAgents): ReadonlyArray<AgentCounts> => {

@@ -2,13 +2,24 @@
  * The commit buffer holds what callers want to commit while the last transaction runs, and says what the next one takes.
  */
 import type * as Operation from "@holdfast/agents/Operation"
+import type * as Effect from "effect/Effect"
 import type { Unit, UnitAnswer } from "./Batch.ts"
+import type { FailedLanes } from "./FailedLanes.ts"
 
 /** A unit that waits for its commit, and the caller it wakes. */
 export interface Entry extends Weight {
   readonly unit: Unit
   /** Called once, with the answer. */
   readonly answer: (answer: UnitAnswer) => void
+  /** Present where it waits for a turn of its own with the log, and not to be written. */
+  readonly turn?: Turn
+}
+
+/** A turn with the log: nothing else is written before it is over. */
+export interface Turn {
+  readonly over: Effect.Effect<void>
+  /** Those of which an operation was rejected while it waited. */
+  readonly failedLanes: FailedLanes
 }
 
 /** How much one batch takes. */
@@ -37,7 +48,8 @@ export const weighUnit = (unit: Unit, weigh: (op: Operation.Any) => Weight): Wei
  * Splits waiting entries into what the next batch takes and what goes on waiting, both in order.
  *
  * An entry is left for later when the batch is full, when one of its lanes has had its share, or when an earlier entry of
- * its lane was left or would be executed after it. The first entry is always taken, whatever its size.
+ * its lane was left or would be executed after it. The first entry is always taken, whatever its size. A turn is taken
+ * alone, when all before it has been, and nothing behind it is.
  */
 export const take = (
   entries: ReadonlyArray<Entry>,
@@ -49,7 +61,13 @@ export const take = (
   const lanes = new Map<string, Lane>()
   let rows = 0
   let bytes = 0
-  for (const entry of entries) {
+  for (const [at, entry] of entries.entries()) {
+    if (entry.turn !== undefined) {
+      const rested = rest.concat(entries.slice(at))
+      return batch.length + rest.length === 0
+        ? { batch: [entry], rest: rested.slice(1) }
+        : { batch, rest: rested }
+    }
     const fits = batch.length === 0 ||
       (rows + entry.rows <= limits.rows && bytes + entry.bytes <= limits.bytes)
     if (fits && entry.unit.every((op) => admits(lanes.get(op.lane), entry, rankOf(op), limits))) {

@@ -116,13 +116,35 @@ interface Attempt {
 }
 
 /** A COMMIT whose answer was lost, until it is learnt what became of it. */
-interface Pending {
+export interface Pending {
   readonly membership: Membership.Membership
   readonly answer: Batch.BatchAnswer
 }
 
 /** One try: throws a `StorageFailure` where it may be tried again. */
 const writeOnce = (writer: Writer, attempt: Attempt): Written => {
+  const next = ready(writer, attempt)
+  if (next._tag !== "Ready") return next
+  const { connection, membership } = next
+  const ended = transact(writer.config, connection, membership, attempt)
+  if (ended === "fenced") return fencedOut(writer, membership)
+  if (ended !== "again") return written(membership, ended)
+  attempt.mode = "oneByOne"
+  return writeOnce(writer, attempt)
+}
+
+/** A store that is open and joined. */
+export interface Ready {
+  readonly _tag: "Ready"
+  readonly connection: SqliteConnection
+  readonly membership: Membership.Membership
+}
+
+/** Gets ready for the next try, or yields what became of the last one. Throws a `StorageFailure` where it cannot tell. */
+export const ready = (
+  writer: Writer,
+  attempt: { readonly nowMillis: number; pending: Pending | null }
+): Ready | Written => {
   if (attempt.pending !== null) {
     const fate = learnFate(writer, attempt.pending)
     if (fate !== null) return fate
@@ -130,11 +152,7 @@ const writeOnce = (writer: Writer, attempt: Attempt): Written => {
   }
   const connection = connect(writer)
   const membership = writer.membership ?? join(writer, connection, attempt.nowMillis)
-  const ended = transact(writer.config, connection, membership, attempt)
-  if (ended === "fenced") return fencedOut(writer, membership)
-  if (ended !== "again") return written(membership, ended)
-  attempt.mode = "oneByOne"
-  return writeOnce(writer, attempt)
+  return { _tag: "Ready", connection, membership }
 }
 
 const transact = (
@@ -192,13 +210,14 @@ const forgotten = new StorageError({
   detail: "the answer to COMMIT was lost, and the node was removed before it could be learnt"
 })
 
-const written = (membership: Membership.Membership, answer: Batch.BatchAnswer): Written => {
+/** Counts a batch that was committed. */
+export const written = (membership: Membership.Membership, answer: Batch.BatchAnswer): Written => {
   membership.batch += 1
   return { _tag: "Written", answer }
 }
 
 /** Ends the membership: whoever waits for that learns it, and the next batch joins under a new id. */
-const fencedOut = (writer: Writer, { identity, lock }: Membership.Membership): Written => {
+export const fencedOut = (writer: Writer, { identity, lock }: Membership.Membership): Written => {
   const { fenced } = writer
   const error = new NodeFenced({ node: identity.id })
   lock.release()
@@ -212,7 +231,11 @@ const fencedOut = (writer: Writer, { identity, lock }: Membership.Membership): W
  * Where the fate of a COMMIT is still not known, the membership is given up with it: under the next one, whatever the
  * lost batch had claimed is taken over like that of any dead node.
  */
-const giveUp = (writer: Writer, { pending }: Attempt, error: StorageError): Written => {
+export const giveUp = (
+  writer: Writer,
+  { pending }: { readonly pending: Pending | null },
+  error: StorageError
+): Written => {
   if (pending === null) return { _tag: "Failed", error }
   try {
     return learnFate(writer, pending) ?? { _tag: "Failed", error }
@@ -225,7 +248,7 @@ const giveUp = (writer: Writer, { pending }: Attempt, error: StorageError): Writ
 }
 
 /** A file that is not the one it was any more ends the membership: whatever were written to the old one would be lost. */
-const connect = (writer: Writer): SqliteConnection => {
+export const connect = (writer: Writer): SqliteConnection => {
   const { connection, inode, membership } = writer
   const { filename } = writer.config
   if (inode !== null && !StoreHome.isSame(filename, inode)) {
@@ -284,7 +307,8 @@ const retrying = <A>(writer: Writer, operation: string, use: () => A): Effect.Ef
     return attempt
   })
 
-const pause = (
+/** Waits after a failure that may pass, and fails with one that does not, or when the deadline is over. */
+export const pause = (
   writer: Writer,
   operation: string,
   failure: StorageFailure.StorageFailure,

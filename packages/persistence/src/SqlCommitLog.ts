@@ -2,8 +2,15 @@
  * The commit log on SQLite: one writer per process, which gathers what callers want to commit while its last transaction
  * ran, writes it as one transaction in one synchronous turn, and only then wakes them.
  */
-import type { CommitError, CommitLog, NodeFenced } from "@holdfast/agents/CommitLog"
-import { LaneFailed, OperationRejected } from "@holdfast/agents/CommitLog"
+import * as AgentSignals from "@holdfast/agents/AgentSignals"
+import type {
+  CommitError,
+  CommitLog,
+  NodeFenced,
+  Transacted,
+  TransactionError
+} from "@holdfast/agents/CommitLog"
+import { commitOutside, outsideTransaction } from "@holdfast/agents/CommitLog"
 import type * as Operation from "@holdfast/agents/Operation"
 import * as QueueSignals from "@holdfast/agents/QueueSignals"
 import { StorageError } from "@holdfast/core/StorageError"
@@ -12,11 +19,15 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
 import type * as Scope from "effect/Scope"
 import * as Batch from "./Batch.ts"
 import * as CommitBuffer from "./CommitBuffer.ts"
 import * as CommitWriter from "./CommitWriter.ts"
+import * as FailedLanes from "./FailedLanes.ts"
 import type { NodeIdentity } from "./NodeRows.ts"
+import * as SqlTransaction from "./SqlTransaction.ts"
+import type { InTransaction } from "./UserConnection.ts"
 
 /** How much may wait before callers are held back: 32 MiB. */
 export const waitingBytesMax = 32 * 1024 * 1024
@@ -34,8 +45,11 @@ export const holdPause = Duration.millis(2)
 export interface SqlCommitLog {
   readonly port: CommitLog["Type"]
   readonly signals: QueueSignals.QueueSignals
+  readonly agentSignals: AgentSignals.AgentSignals
   /** The id of the present membership; empty while there is none. */
   readonly node: Effect.Effect<string>
+  /** The statements of the user transaction that a fiber runs in; `null` in any other. */
+  readonly transaction: Effect.Effect<InTransaction | null>
   /** Renews the lease, joining again where the membership has ended. */
   readonly renew: Effect.Effect<void, CommitError>
 }
@@ -57,11 +71,14 @@ export const make = (
     )
     return {
       port: {
-        commit: (operations) => commit(log, operations),
+        commit: (operations) => commitOutside(operations, commit(log, operations)),
+        within: (user, then, options) => outsideTransaction("within", within(log, user, then, options)),
         fenced: Effect.suspend(() => Deferred.await(log.writer.fenced))
       },
       signals: log.signals,
+      agentSignals: log.agentSignals,
       node: Effect.sync(() => nodeOf(log)),
+      transaction: Effect.map(FiberRef.get(log.transaction), (open) => open?.isOpen === true ? open : null),
       renew: Effect.asVoid(commit(log, []))
     }
   })
@@ -69,6 +86,8 @@ export const make = (
 interface State {
   readonly writer: CommitWriter.Writer
   readonly signals: QueueSignals.QueueSignals
+  readonly agentSignals: AgentSignals.AgentSignals
+  readonly transaction: SqlTransaction.Current
   readonly room: Effect.Latch
   /** Bounded: callers are held back by `room`. */
   waiting: Array<CommitBuffer.Entry>
@@ -83,6 +102,8 @@ const makeState = (config: CommitWriter.Config): Effect.Effect<State> =>
   Effect.map(Effect.all([CommitWriter.make(config), Effect.makeLatch(true)]), ([writer, room]) => ({
     writer,
     signals: QueueSignals.make(),
+    agentSignals: AgentSignals.make(),
+    transaction: FiberRef.unsafeMake<InTransaction | null>(null),
     room,
     waiting: [],
     waitingBytes: 0,
@@ -96,14 +117,37 @@ const nodeOf = (log: State): string => log.writer.membership?.identity.id ?? ""
 
 const commit = <const Ops extends ReadonlyArray<Operation.Any>>(
   log: State,
-  operations: Ops
+  operations: Ops,
+  turn?: CommitBuffer.Turn
 ): Effect.Effect<Operation.Results<Ops>, CommitError | Operation.Refusal<Ops[number]>> =>
   Effect.suspend(() => {
     if (log.closing) return Effect.fail(closed)
     if (log.waitingBytes < waitingBytesMax && log.waiting.length < waitingUnitsMax) {
-      return submit(log, operations)
+      return submit(log, operations, turn)
     }
-    return Effect.zipRight(Effect.zipRight(log.room.close, log.room.await), commit(log, operations))
+    return Effect.zipRight(Effect.zipRight(log.room.close, log.room.await), commit(log, operations, turn))
+  })
+
+/** Waits for a turn with the log like a commit that is written alone, and gives it back however it ends. */
+const within = <A, E, R, const Ops extends ReadonlyArray<Operation.Any>>(
+  log: State,
+  user: Effect.Effect<A, E, R>,
+  then: (value: A) => Ops,
+  options: { readonly deadline?: Duration.DurationInput } | undefined
+): Effect.Effect<Transacted<A, Ops>, E | TransactionError | Operation.Refusal<Ops[number]>, R> =>
+  Effect.flatMap(Deferred.make<void>(), (over) => {
+    const turn: CommitBuffer.Turn = { over: Deferred.await(over), failedLanes: new Map() }
+    const refuse = (operations: Batch.Unit) => FailedLanes.failureOf(turn.failedLanes, operations)
+    const request = { user, operationsOf: then, deadline: options?.deadline, refuse }
+    const transaction = Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(
+        SqlTransaction.run(log.writer, log.transaction, { ...request, restore }),
+        (ended) => conclude<A, Ops>(log, ended)
+      )
+    )
+    return Effect.zipRight(commit(log, [], turn), transaction).pipe(
+      Effect.ensuring(Deferred.succeed(over, undefined))
+    )
   })
 
 const closed = new StorageError({
@@ -120,12 +164,17 @@ const lost = new StorageError({
   detail: "the log ended by a defect"
 })
 
-const submit = <const Ops extends ReadonlyArray<Operation.Any>>(log: State, unit: Ops) =>
+const submit = <const Ops extends ReadonlyArray<Operation.Any>>(
+  log: State,
+  unit: Ops,
+  turn: CommitBuffer.Turn | undefined
+) =>
   Effect.async<Operation.Results<Ops>, CommitError | Operation.Refusal<Ops[number]>>((resume) => {
     let isAnswered = false
     let answered: (() => void) | null = null
     const entry: CommitBuffer.Entry = {
       unit,
+      ...(turn === undefined ? {} : { turn }),
       ...CommitBuffer.weighUnit(unit, log.writer.config.weigh),
       answer: (answer) => {
         isAnswered = true
@@ -199,11 +248,46 @@ const writeBatch = (log: State): Effect.Effect<void> =>
     log.waitingBytes = rest.reduce((sum, entry) => sum + entry.bytes, 0)
     if (batch.length === 0) return log.room.open
     const since = performance.now()
+    const [first] = batch
+    if (first?.turn !== undefined) return giveTurn(log, first, first.turn, since)
     return Effect.flatMap(CommitWriter.write(log.writer, batch.map((entry) => entry.unit)), (written) => {
       deliver(log, batch, written)
       return Effect.zipRight(log.room.open, letOthersIn(log, since))
     }).pipe(Effect.onError(() => Effect.sync(() => answerAll(batch, lost))))
   })
+
+const giveTurn = (
+  log: State,
+  entry: CommitBuffer.Entry,
+  turn: CommitBuffer.Turn,
+  since: number
+): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    entry.answer(Either.right([]))
+    return Effect.zipRight(turn.over, Effect.zipRight(log.room.open, letOthersIn(log, since)))
+  })
+
+/** Tells everybody whom it concerns what became of a user transaction. */
+const conclude = <A, Ops extends ReadonlyArray<Operation.Any>>(
+  log: State,
+  ended: SqlTransaction.Ended<A>
+): Effect.Effect<Transacted<A, Ops>, CommitError | Operation.Refusal<Ops[number]>> => {
+  switch (ended._tag) {
+    case "Failed":
+      failWaiting(log, ended.error)
+      return ended.error
+    case "Refused":
+      failLanes(log, [ended.operations], [Either.left(ended.error)])
+      return Effect.fail(ended.error as Operation.Refusal<Ops[number]>)
+    case "Written": {
+      notify(log, ended.answer.awakened)
+      const [unit] = ended.answer.answers
+      const results = unit === undefined ? [] : Either.getOrElse(unit, () => [])
+      // Each operation was answered by the handler of its own type.
+      return Effect.succeed({ value: ended.value, results: results as Operation.Results<Ops> })
+    }
+  }
+}
 
 const deliver = (
   log: State,
@@ -211,45 +295,47 @@ const deliver = (
   written: CommitWriter.Written
 ): void => {
   if (written._tag === "Failed") {
-    // What waits was decided on the same past, or would meet the same storage.
     answerAll(batch, written.error)
-    answerAll(log.waiting.splice(0), untried(written.error))
-    log.waitingBytes = 0
-    return
+    return failWaiting(log, written.error)
   }
-  written.answer.answers.forEach((answer, index) => batch[index]?.answer(answer))
-  failLanes(log, batch, written.answer)
-  written.answer.awakened.forEach(log.signals.notify)
+  const { answers, awakened } = written.answer
+  answers.forEach((answer, index) => batch[index]?.answer(answer))
+  failLanes(log, batch.map(({ unit }) => unit), answers)
+  notify(log, awakened)
 }
 
-/** The failure of a batch for what was not in it. */
-const untried = (error: StorageError | NodeFenced): StorageError | NodeFenced =>
-  error._tag === "StorageError" ? new StorageError({ ...error, outcome: "none" }) : error
+const notify = (log: State, { agents, queues }: Batch.Awakened): void => {
+  queues.forEach(log.signals.notify)
+  log.agentSignals.notify(agents)
+}
+
+/** What waits was decided on the same past as what has failed, or would meet the same storage. */
+const failWaiting = (log: State, error: StorageError | NodeFenced): void => {
+  const untried = error._tag === "StorageError" ? new StorageError({ ...error, outcome: "none" }) : error
+  answerAll(log.waiting.splice(0), untried)
+  log.waitingBytes = 0
+}
 
 /** What waits behind a failed unit in one of its lanes fails with it, and so on. */
 const failLanes = (
   log: State,
-  batch: ReadonlyArray<CommitBuffer.Entry>,
-  { answers }: Batch.BatchAnswer
+  units: ReadonlyArray<Batch.Unit>,
+  answers: ReadonlyArray<Batch.UnitAnswer>
 ): void => {
-  const failed = new Map<string, string>()
+  const failed: FailedLanes.FailedLanes = new Map()
   for (const [index, answer] of answers.entries()) {
-    if (Either.isRight(answer) || !isFailure(answer.left)) continue
-    for (const op of batch[index]?.unit ?? []) failed.set(op.lane, answer.left.detail)
+    if (Either.isLeft(answer)) FailedLanes.add(failed, units[index] ?? [], answer.left)
   }
   if (failed.size === 0) return
   for (const entry of Array.from(log.waiting)) {
-    const behind = entry.unit.find((op) => failed.has(op.lane))
-    if (behind === undefined) continue
-    const detail = failed.get(behind.lane) ?? ""
+    failed.forEach((detail, lane) => entry.turn?.failedLanes.set(lane, detail))
+    const failure = FailedLanes.failureOf(failed, entry.unit)
+    if (failure === null) continue
     withdraw(log, entry)
-    entry.unit.forEach((op) => failed.set(op.lane, detail))
-    entry.answer(Either.left(Batch.laneFailed(behind.lane, detail)))
+    FailedLanes.add(failed, entry.unit, failure)
+    entry.answer(Either.left(failure))
   }
 }
-
-const isFailure = (error: unknown): error is OperationRejected | LaneFailed =>
-  error instanceof OperationRejected || error instanceof LaneFailed
 
 /** Other processes get the file only while nobody holds it, and SQLite has no queue for them. */
 const letOthersIn = (log: State, since: number): Effect.Effect<void> => {

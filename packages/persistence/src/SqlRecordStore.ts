@@ -2,6 +2,7 @@
  * The record store on SQL: writes through the commit log, reads on a connection of its own.
  */
 import type { CommitLog } from "@holdfast/agents/CommitLog"
+import { insideTransaction } from "@holdfast/agents/CommitLog"
 import type { RecordConflict, RecordQuery, RecordStore, VersionedRecord } from "@holdfast/core/RecordStore"
 import { refuseMalformed, refuseMalformedQuery, refuseMalformedText } from "@holdfast/core/RecordStore"
 import { StorageError } from "@holdfast/core/StorageError"
@@ -60,7 +61,8 @@ export const make = (log: CommitLog["Type"], reader: SqliteReader): SqlRecordSto
  * Submits again after a fence, which ends what the node held and records are held by none, and after another unit was
  * rejected, since no unit builds on one that is not acknowledged. Each time somebody else has gone on: this ends.
  *
- * Well-formed writes are rejected only where the tables are not as the migrations made them: that is `Corrupt`.
+ * Well-formed writes are rejected inside a user transaction, which is `Unsupported`, and else only where the tables are not
+ * as the migrations made them: that is `Corrupt`.
  */
 const submit = (
   log: CommitLog["Type"],
@@ -71,9 +73,10 @@ const submit = (
       NodeFenced: () => submit(log, operation),
       LaneFailed: () => submit(log, operation),
       OperationRejected: ({ detail }) =>
-        Effect.fail(
-          new StorageError({ operation: "write records", reason: "Corrupt", outcome: "none", detail })
-        )
+        Effect.flatMap(insideTransaction, (inside) => {
+          const reason = inside ? "Unsupported" : "Corrupt"
+          return new StorageError({ operation: "write records", reason, outcome: "none", detail })
+        })
     })
   )
 

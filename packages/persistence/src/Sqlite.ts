@@ -1,6 +1,8 @@
 /**
  * Storage on a SQLite file: every durable port of Holdfast as one layer.
  */
+import * as Reactivity from "@effect/experimental/Reactivity"
+import { SqlClient } from "@effect/sql/SqlClient"
 import * as AgentOperation from "@holdfast/agents/AgentOperation"
 import { AgentStore } from "@holdfast/agents/AgentStore"
 import { CommitLog } from "@holdfast/agents/CommitLog"
@@ -32,6 +34,7 @@ import * as RecordHandlers from "./RecordHandlers.ts"
 import type * as RecordOperation from "./RecordOperation.ts"
 import * as SqlAgentStore from "./SqlAgentStore.ts"
 import * as SqlCommitLog from "./SqlCommitLog.ts"
+import * as SqliteClient from "./SqliteClient.ts"
 import * as SqliteConnection from "./SqliteConnection.ts"
 import * as SqliteReader from "./SqliteReader.ts"
 import * as SqlRecordStore from "./SqlRecordStore.ts"
@@ -61,17 +64,22 @@ export interface Options {
   readonly deadline?: Duration.DurationInput
 }
 
-/** The durable ports on a SQLite file; the process is a node of the store for as long as the layer lives. */
+/** What a store provides: the durable ports, and the `SqlClient` of `SqliteClient`. */
+export type Ports = AgentStore | CommitLog | RecordStore | SqlClient | TaskStore
+
+/**
+ * The durable ports on a SQLite file, and SQL of the user's own; the process is a node of the store for as long as the layer
+ * lives.
+ */
 export const layer = (
   options: Options
-): Layer.Layer<AgentStore | CommitLog | RecordStore | TaskStore, StorageError> =>
-  layerWith(options, SqliteConnection.open)
+): Layer.Layer<Ports, StorageError> => layerWith(options, SqliteConnection.open)
 
 /** The same with another way to open the connection that writes; it may wrap the usual one. */
 export const layerWith = (
   options: Options,
   open: (filename: string) => SqliteConnection.SqliteConnection
-): Layer.Layer<AgentStore | CommitLog | RecordStore | TaskStore, StorageError> =>
+): Layer.Layer<Ports, StorageError> =>
   Layer.scopedContext(Effect.gen(function*() {
     const filename = options.filename === ":memory:" ? yield* temporaryFile : options.filename
     const leaseMillis = Math.max(100, Duration.toMillis(options.lease ?? leaseDefault))
@@ -86,13 +94,16 @@ export const layerWith = (
     }, leaving)
     const reader = yield* SqliteReader.open(filename)
     const records = SqlRecordStore.make(log.port, reader)
+    const openTransaction = Effect.map(log.transaction, (open) => open?.connection ?? null)
+    const client = yield* SqliteClient.make(filename, openTransaction)
     yield* keepUp(log, reader, records, filename, leaseMillis)
     return Context.make(CommitLog, log.port).pipe(
-      Context.add(AgentStore, SqlAgentStore.make(reader, log.signals)),
+      Context.add(AgentStore, SqlAgentStore.make(reader, log.node, log.agentSignals)),
       Context.add(TaskStore, SqlTaskStore.make(reader, log.signals)),
-      Context.add(RecordStore, records.port)
+      Context.add(RecordStore, records.port),
+      Context.add(SqlClient, client)
     )
-  }))
+  })).pipe(Layer.provide(Reactivity.layer))
 
 const handlers = Batch.handlersByTag({
   ...TaskHandlers.handlers,

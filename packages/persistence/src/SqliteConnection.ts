@@ -22,8 +22,20 @@ const autoCheckpointPages = 65_536
 /** The statements of one connection; all of them throw what the driver throws. */
 export interface SqliteConnection {
   readonly execute: (statement: Statement) => ReadonlyArray<Record<string, SqlValue>>
+  /** Executes a statement that is not ours. */
+  readonly query: (query: UserQuery) => unknown
   readonly inTransaction: () => boolean
   readonly close: () => void
+}
+
+/** A statement of a user's, and how its answer is wanted. */
+export interface UserQuery {
+  readonly sql: string
+  readonly params: ReadonlyArray<unknown>
+  /** Rows by column name; rows as lists of values; or, of a statement that has none, what the driver says of it. */
+  readonly answer: "rows" | "values" | "raw"
+  /** Whether integers are answered as `bigint`. */
+  readonly bigints: boolean
 }
 
 /** How a transaction ended. */
@@ -74,10 +86,31 @@ export const transact = <A>(
   connection: SqliteConnection,
   plan: () => SqlPlan<A | typeof rollback>
 ): Transaction<A> => {
+  try {
+    start(connection)
+  } catch (error) {
+    return notCommitted(connection, error)
+  }
+  return finish(connection, plan)
+}
+
+/**
+ * Begins a transaction that outlives this turn, rolling back what an earlier one may have left, and reads or writes in it;
+ * throws `StorageFailure`.
+ */
+export const begin = <A>(connection: SqliteConnection, plan: () => SqlPlan<A>): A =>
+  guarded(() => {
+    start(connection)
+    return run(connection, plan())
+  })
+
+/** Ends a transaction that has begun with a plan and COMMIT. */
+export const finish = <A>(
+  connection: SqliteConnection,
+  plan: () => SqlPlan<A | typeof rollback>
+): Transaction<A> => {
   let value: A | typeof rollback
   try {
-    if (connection.inTransaction()) execute(connection, "ROLLBACK")
-    execute(connection, "BEGIN IMMEDIATE")
     value = run(connection, plan())
   } catch (error) {
     return notCommitted(connection, error)
@@ -87,9 +120,16 @@ export const transact = <A>(
     execute(connection, "COMMIT")
     return { _tag: "Committed", value }
   } catch (error) {
+    // A constraint that waits for the COMMIT is broken by a statement.
+    if (isStatements(error)) {
+      return notCommitted(connection, new StatementFailure({ detail: detailOf(error) }))
+    }
     return { _tag: "Uncertain", failure: toFailure(error) }
   }
 }
+
+/** Ends a transaction that has begun without a trace, where there is one; the next one sees to what this cannot end. */
+export const abandon = (connection: SqliteConnection): void => void notCommitted(connection, null)
 
 /** The value of a transaction that must not be refused; throws what went wrong. */
 export const committed = <A>(ended: Transaction<A>): A => {
@@ -106,6 +146,14 @@ export const committed = <A>(ended: Transaction<A>): A => {
 /** Runs a plan of reads; throws `StorageFailure`. */
 export const read = <A>(connection: SqliteConnection, plan: () => SqlPlan<A>): A =>
   guarded(() => run(connection, plan()))
+
+const start = (connection: SqliteConnection): void => {
+  if (connection.inTransaction()) execute(connection, "ROLLBACK")
+  execute(connection, "BEGIN IMMEDIATE")
+}
+
+const isStatements = (error: unknown): boolean =>
+  !(error instanceof StorageFailure) && reasonOf(error) === null
 
 const execute = (connection: SqliteConnection, sql: string) => connection.execute({ sql, params: [] })
 
@@ -208,6 +256,7 @@ const setUp = (filename: string, check: () => SqlPlan<unknown>): SqliteConnectio
 const fromDatabase = (database: Database.Database): SqliteConnection => {
   const prepared = new Map<string, Database.Statement>()
   return {
+    query: (query) => ask(database, query),
     execute: ({ params, sql }) => {
       let statement = prepared.get(sql)
       if (statement === undefined) {
@@ -223,17 +272,30 @@ const fromDatabase = (database: Database.Database): SqliteConnection => {
   }
 }
 
+/** Prepared anew each time: nothing bounds how many different statements users have. */
+const ask = (database: Database.Database, { answer, bigints, params, sql }: UserQuery): unknown => {
+  const statement = database.prepare(sql)
+  if (bigints) statement.safeIntegers(true)
+  if (statement.reader) return statement.raw(answer === "values").all(...params)
+  const done = statement.run(...params)
+  return answer === "raw" ? done : []
+}
+
 /** Says of a device error what the operating system says of it. */
-const explaining = (connection: SqliteConnection, filename: string): SqliteConnection => ({
-  ...connection,
-  execute: (statement) => {
+const explaining = (connection: SqliteConnection, filename: string): SqliteConnection => {
+  const explain = <A>(use: () => A): A => {
     try {
-      return connection.execute(statement)
+      return use()
     } catch (error) {
       throw reasonOf(error) === "Io" ? SpaceProbe.explain(toFailure(error), filename) : error
     }
   }
-})
+  return {
+    ...connection,
+    execute: (statement) => explain(() => connection.execute(statement)),
+    query: (query) => explain(() => connection.query(query))
+  }
+}
 
 const setAndCheck = (
   connection: SqliteConnection,
