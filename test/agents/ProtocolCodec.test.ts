@@ -82,15 +82,15 @@ describe("ProtocolCodec", () => {
       expect(yield* Read.encodePayload(address, undefined)).toBe("null")
     }))
 
-  it.effect("constructs a payload with its defaults, and its key by the primaryKey", () =>
+  it.effect("constructs a payload with its defaults, and its key by the tag and the primaryKey", () =>
     Effect.gen(function*() {
       const { Add, Transfer } = codec.messages
       const add = yield* Add.construct(address, { by: 1 })
       expect(Add.key(add)).toEqual(Option.none())
       const transfer = yield* Transfer.construct(address, { id: "t-1", cents: 5 })
-      expect(Transfer.key(transfer)).toEqual(Option.some("t-1"))
+      expect(Transfer.key(transfer)).toEqual(Option.some("Transfer/t-1"))
       const stored = yield* Transfer.decodePayload(address, yield* Transfer.encodePayload(address, transfer))
-      expect(Transfer.key(stored)).toEqual(Option.some("t-1"))
+      expect(Transfer.key(stored)).toEqual(Option.some("Transfer/t-1"))
     }))
 
   it.effect("names the message and the issue of whatever does not match its schema", () =>
@@ -150,7 +150,9 @@ describe("ProtocolCodec", () => {
       const sent: Array<unknown> = []
       const registered: Array<unknown> = []
       const runtime = Layer.succeed(AgentRuntime, {
-        register: (definition, handlers) => Effect.sync(() => registered.push([definition.name, handlers])),
+        ...({} as Omit<AgentRuntime["Type"], "register" | "send">),
+        register: (definition, handlers) =>
+          Effect.asVoid(Effect.sync(() => registered.push([definition.name, handlers]))),
         send: (to, message, payload, options) =>
           Effect.sync(() => sent.push([to, message, payload, options])).pipe(Effect.zipRight(Effect.never))
       })

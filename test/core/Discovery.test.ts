@@ -180,6 +180,22 @@ describe("Discovery", () => {
       })
     ))
 
+  it.effect("believes an instance that says itself how well it is, and takes one that cannot for dead", () =>
+    withDiscovery((discovery, health) =>
+      Effect.gen(function*() {
+        const status = yield* Ref.make<Health.Status>("degraded")
+        yield* discovery.register({ ...printer("broken"), status: Effect.die("bug") })
+        yield* discovery.register({ ...printer("a"), status: Ref.get(status) })
+        yield* discovery.register(printer("b"))
+        assert.deepStrictEqual(names(yield* discovery.find("print")), ["b", "a"])
+        yield* Ref.set(status, "healthy")
+        assert.deepStrictEqual(names(yield* discovery.find("print")), ["a", "b"])
+        yield* Ref.set(status, "unhealthy")
+        assert.deepStrictEqual(names(yield* discovery.find("print")), ["b"])
+        assert.deepStrictEqual(yield* health.all, [])
+      })
+    ))
+
   it.effect("goes round the healthy ones, and round the degraded when there are no others", () =>
     withDiscovery((discovery) =>
       Effect.gen(function*() {

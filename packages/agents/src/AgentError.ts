@@ -4,7 +4,10 @@
 import { StorageError } from "@holdfast/core/StorageError"
 import * as Schema from "effect/Schema"
 import * as AgentAddress from "./AgentAddress.ts"
+import { StateTooNew } from "./AgentState.ts"
+import { RefusedInTransaction } from "./CommitLog.ts"
 import { PayloadTooLarge } from "./Encoded.ts"
+import { QueueFull } from "./TaskOperation.ts"
 
 const { render } = AgentAddress
 const address = AgentAddress.AgentAddress
@@ -121,8 +124,28 @@ export class InvalidPayload extends Schema.TaggedError<InvalidPayload>()("Invali
 }
 
 /**
- * Is why a message got no answer from its handler. `PayloadTooLarge` names the agent in `what`; `StorageError`
- * blames no agent.
+ * Says that what the message came to was not written, nor anything of it: the commit, or one it was built on, was refused
+ * for the reason that `detail` names. The agent goes on from its last commit. Remedy: ask again.
+ */
+export class CommitRefused extends Schema.TaggedError<CommitRefused>()("CommitRefused", {
+  address,
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `what agent ${render(this.address)} did was not committed: ${this.detail}`
+  }
+}
+
+/** Says that the runtime is shutting down and takes no more messages. Remedy: ask another node, or `tell`. */
+export class RuntimeClosed extends Schema.TaggedError<RuntimeClosed>()("RuntimeClosed", { address }) {
+  override get message(): string {
+    return `agent ${render(this.address)} takes no more messages here: its runtime is shutting down`
+  }
+}
+
+/**
+ * Is why a message got no answer from its handler. `PayloadTooLarge` names the agent in `what`; `QueueFull`,
+ * `RefusedInTransaction` and `StorageError` blame no agent.
  */
 export const AgentError = Schema.Union(
   AgentCrashed,
@@ -135,6 +158,14 @@ export const AgentError = Schema.Union(
   UnknownMessage,
   InvalidPayload,
   PayloadTooLarge,
+  QueueFull,
+  StateTooNew,
+  CommitRefused,
+  RefusedInTransaction,
+  RuntimeClosed,
   StorageError
 )
 export type AgentError = typeof AgentError.Type
+
+/** Whether a failure is one of these, and not of a handler's own kind. */
+export const isAgentError: (failure: unknown) => failure is AgentError = Schema.is(AgentError)

@@ -10,6 +10,7 @@ import type * as Effect from "effect/Effect"
 import type { AgentAddress } from "./AgentAddress.ts"
 import type { AgentError } from "./AgentError.ts"
 import type { Client, Protocol, Teller } from "./AgentProtocol.ts"
+import type { EntryAccess } from "./EntryAccess.ts"
 import type { Item, TaskQueue } from "./TaskQueue.ts"
 
 /**
@@ -27,6 +28,8 @@ export interface Handle<in out S> {
   readonly get: Effect.Effect<S>
   readonly set: (state: S) => Effect.Effect<void>
   readonly update: (change: (state: S) => S) => Effect.Effect<void>
+  /** Reads and changes the agent's durable collections; see `DurableMap` and `DurableQueue`. */
+  readonly entries: EntryAccess
   /** Buffers a message to an agent: delivered after any crash, once in effect. */
   readonly tell: <R extends Rpc.Any>(agent: Protocol<R>, id: string) => Teller<R>
   /** Buffers a message that is delivered after a delay, counted from the commit. */

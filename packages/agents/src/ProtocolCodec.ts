@@ -26,7 +26,7 @@ export interface MessageCodec<in out C> {
     address: AgentAddress,
     input: Rpc.PayloadConstructor<C>
   ) => Effect.Effect<Rpc.Payload<C>, InvalidPayload>
-  /** Says by what a message is known to be the same as an earlier one: the Rpc's `primaryKey`, if it has one. */
+  /** Says by what a message is known to be the same as an earlier one: its tag and the Rpc's `primaryKey`, if it has one. */
   readonly key: (payload: Rpc.Payload<C>) => Option.Option<string>
   readonly encodePayload: (
     address: AgentAddress,
@@ -82,7 +82,19 @@ export const make = <R extends Rpc.Any>(
   }
 }
 
+/** Gives the codec of one message, with the limit of {@link make}; compiled once. */
+export const ofMessage = <C extends Rpc.Any>(rpc: C): MessageCodec<C> => {
+  const cached = messageCodecs.get(rpc)
+  if (cached !== undefined) return cached as MessageCodec<C>
+  const codec = messageCodec(rpc, Encoded.bytesMaxDefault)
+  messageCodecs.set(rpc, codec)
+  return codec
+}
+
 // internal
+
+/** Entries go with their messages. */
+const messageCodecs = new WeakMap<object, unknown>()
 
 type Part = InvalidPayload["part"]
 
@@ -97,6 +109,8 @@ const messageCodec = <C extends Rpc.Any>(anyRpc: C, bytesMax: number): MessageCo
   const payload = valueCodec(rpc.payloadSchema)
   const success = valueCodec(rpc.successSchema)
   const error = valueCodec(rpc.errorSchema)
+  // Without a slash of its own, so that no tag and key are read as others.
+  const tag = encodeURIComponent(rpc._tag)
   const invalid = (address: AgentAddress, part: Part) => ({ message }: ParseResult.ParseError) =>
     new InvalidPayload({ address, rpc: rpc._tag, part, issue: message })
   const checked = (address: AgentAddress, part: Part, text: string) =>
@@ -107,7 +121,7 @@ const messageCodec = <C extends Rpc.Any>(anyRpc: C, bytesMax: number): MessageCo
     Effect.mapError(codec.decode(json), invalid(address, part))
   const erased: ErasedCodec = {
     construct: (address, input) => Effect.mapError(construct(rpc, input), invalid(address, "payload")),
-    key: primaryKey,
+    key: (payload) => Option.map(primaryKey(payload), (key) => `${tag}/${key}`),
     encodePayload: (address, value) =>
       Effect.flatMap(
         encodePart(address, "payload", payload, value),

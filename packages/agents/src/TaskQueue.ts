@@ -79,6 +79,8 @@ export interface Item<P> {
   readonly priority?: number
   /** How long to wait before it may be claimed; none by default. */
   readonly delay?: Duration.DurationInput
+  /** How many attempts it has in all, at least 1; as many as its queue says by default. */
+  readonly attemptsMax?: number
 }
 
 /** A bulk that is too large to be written as one. Remedy: use `load`, which writes it in chunks and then seals it. */
@@ -108,6 +110,17 @@ export const enqueue = <P, A, E>(
   item: Item<P>
 ): Effect.Effect<Enqueued, EnqueueError, CommitLog> =>
   Effect.flatMap(encodeAll(queue, [item]), (tasks) => commitTasks(queue.name, tasks))
+
+/** Makes the operation that adds tasks, for those who commit it along with others. */
+export const enqueueOperation = <P, A, E>(
+  queue: TaskQueue<P, A, E>,
+  items: ReadonlyArray<Item<P>>
+): Effect.Effect<TaskOperation.EnqueueTasks, Encoded.PayloadTooLarge | ParseResult.ParseError> =>
+  Effect.zipWith(
+    encodeAll(queue, items),
+    Clock.currentTimeMillis,
+    (tasks, nowMillis) => TaskOperation.enqueueTasks({ queue: queue.name, tasks, nowMillis })
+  )
 
 /** Adds tasks all or nothing: at most 1,000 of them with at most 4 MiB of payload, else `EnqueueTooLarge`. */
 export const enqueueAll = <P, A, E>(
@@ -221,7 +234,7 @@ const encodeItem = <P, A, E>(queue: TaskQueue<P, A, E>, item: Item<P>) =>
       id: item.id ?? (yield* randomId),
       priority: item.priority ?? 0,
       notBeforeMillis: nowMillis + Duration.toMillis(item.delay ?? Duration.zero),
-      attemptsMax: queue.attemptsMax,
+      attemptsMax: Math.max(1, item.attemptsMax ?? queue.attemptsMax),
       payload
     }
     return task

@@ -32,8 +32,13 @@ export interface Offer<Metadata, E, R> {
    */
   readonly load?: Effect.Effect<number>
   /**
-   * How it is found out whether it is well; its health subject is `service/instance`. Without it an instance
-   * is healthy while it is registered.
+   * How well it is, where it knows that itself. Asked as `load` is, so that it costs nothing until then; one that dies
+   * counts as dead. `watch` sees that it has changed when it looks again for another reason. No use beside `check`.
+   */
+  readonly status?: Effect.Effect<Health.Status>
+  /**
+   * How it is found out whether it is well; its health subject is `service/instance`. Without it, and without
+   * `status`, an instance is healthy while it is registered.
    */
   readonly check?: Omit<Health.Check<E, R>, "subject">
 }
@@ -146,7 +151,7 @@ export const layer = <I, Metadata>(
 interface Offered<Metadata> {
   readonly described: Omit<Instance<Metadata>, "status">
   readonly load: Effect.Effect<number>
-  readonly isChecked: boolean
+  readonly status: Effect.Effect<Health.Status>
 }
 
 interface View<Metadata> {
@@ -158,12 +163,13 @@ interface View<Metadata> {
 }
 
 const register = <Metadata, E, R>(view: View<Metadata>, offer: Offer<Metadata, E, R>) => {
-  const { capabilities, check, instance, load = Effect.succeed(0), metadata, service } = offer
+  const { capabilities, check, instance, load = Effect.succeed(0), metadata, service, status = healthy } =
+    offer
   const id = `${service}/${instance}`
   const offered: Offered<Metadata> = {
     described: { id, service, instance, capabilities, metadata },
     load,
-    isChecked: check !== undefined
+    status: check === undefined ? statusOf(status) : checkedStatus(view.health, id)
   }
   const taken = () => new InstanceTaken({ service, instance })
   const checking = check === undefined
@@ -182,16 +188,16 @@ const register = <Metadata, E, R>(view: View<Metadata>, offer: Offer<Metadata, E
   )
 }
 
-const statusOf = <Metadata>(
-  { health }: View<Metadata>,
-  { described, isChecked }: Offered<Metadata>
-): Effect.Effect<Health.Status> =>
-  isChecked
-    ? Effect.map(
-      health.status(described.id),
-      Option.match({ onNone: () => "dead" as const, onSome: ({ status }) => status })
-    )
-    : Effect.succeed("healthy")
+const healthy: Effect.Effect<Health.Status> = Effect.succeed("healthy")
+
+const checkedStatus = (health: Health.Health["Type"], id: string): Effect.Effect<Health.Status> =>
+  Effect.map(
+    health.status(id),
+    Option.match({ onNone: () => "dead", onSome: ({ status }) => status })
+  )
+
+const statusOf = (status: Effect.Effect<Health.Status>): Effect.Effect<Health.Status> =>
+  Effect.map(Effect.exit(status), (exit) => Exit.isSuccess(exit) ? exit.value : "dead")
 
 interface Usable<Metadata> {
   readonly instance: Instance<Metadata>
@@ -204,8 +210,7 @@ const usable = <Metadata>(
 ): Effect.Effect<ReadonlyArray<Usable<Metadata>>> =>
   Effect.flatMap(view.offers.lookup(capability), (entries) =>
     Effect.map(
-      Effect.forEach(entries, ({ value }) =>
-        Effect.map(statusOf(view, value), (status) => toUsable(value, status))),
+      Effect.forEach(entries, ({ value }) => Effect.map(value.status, (status) => toUsable(value, status))),
       Arr.getSomes
     ))
 

@@ -1,0 +1,54 @@
+/**
+ * A draft is what one message does to its agent and wants to happen besides, before any of it is committed.
+ */
+import type * as Effect from "effect/Effect"
+import type { EntryChange } from "../AgentOperation.ts"
+import type { NewMessage } from "../AgentRecord.ts"
+import type { EnqueueTasks } from "../TaskOperation.ts"
+import type { HandlerFailure } from "./HandlerFailure.ts"
+
+/** Is a message to be told; its delay counts from the commit. */
+export interface DraftedTell extends Omit<NewMessage, "notBeforeMillis"> {
+  readonly delayMillis: number
+}
+
+/** Collects what a handler does. */
+export class Draft {
+  /** The state that the message found. */
+  readonly found: unknown
+  state: unknown
+  readonly tells: Array<DraftedTell> = []
+  /** Of agents whose messages live in memory only. */
+  readonly volatileTells: Array<() => void> = []
+  readonly tasks: Array<EnqueueTasks> = []
+  readonly onCommit: Array<Effect.Effect<unknown, HandlerFailure>> = []
+  /** By collection and key, the last change of each. */
+  readonly entries = new Map<string, EntryChange>()
+
+  constructor(found: unknown) {
+    this.found = found
+    this.state = found
+  }
+
+  /** Whether the state is another one. One that was set to an equal value is, too; an untouched one is not. */
+  get isChanged(): boolean {
+    return this.state !== this.found
+  }
+
+  /** Whether there is anything to commit but the state. */
+  get hasEffects(): boolean {
+    return this.tells.length > 0 || this.tasks.length > 0 || this.onCommit.length > 0 || this.entries.size > 0
+  }
+
+  /** Whether what it commits can be refused for itself: nothing may then be drafted from it before it is committed. */
+  get isRefusable(): boolean {
+    return this.tasks.length > 0 || this.onCommit.length > 0
+  }
+
+  /** The messages, as of the time of the commit. */
+  tellsAt(nowMillis: number): ReadonlyArray<NewMessage> {
+    return this.tells.map(({ delayMillis, ...message }) =>
+      delayMillis > 0 ? { ...message, notBeforeMillis: nowMillis + delayMillis } : message
+    )
+  }
+}
