@@ -1,7 +1,10 @@
-// Bundles the command into dist/: one entry with the chunk it loads when there is more to do than print the version, and
-// the command host, by itself so that it holds no more than it needs.
+// Bundles the command into dist/: `bin.js`, the command line that it loads when there is more to do than print the version,
+// with what V8 compiles of that, and the command host, by itself so that it holds no more than it needs.
 import { build } from "esbuild"
-import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { spawnSync } from "node:child_process"
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
 const at = (path) => fileURLToPath(new URL(path, import.meta.url))
@@ -19,30 +22,40 @@ const settings = {
   external: ["better-sqlite3"],
   minifyWhitespace: true,
   minifySyntax: true,
-  logLevel: "warning",
-  // Some of what is bundled is CommonJS and asks for Node's own modules by require.
-  banner: {
-    js:
-      `import { createRequire as requireFor } from "node:module"; const require = requireFor(import.meta.url);`
-  }
+  logLevel: "warning"
 }
 
 const built = await Promise.all([
-  build({ ...settings, entryPoints: [at("src/bin.ts")], splitting: true, chunkNames: "[name]" }),
-  build({ ...settings, entryPoints: [at("src/command-host.ts")] })
+  build({ ...settings, entryPoints: ["src/bin.ts", "src/keep.ts", "src/command-host.ts"].map(at) }),
+  build({
+    ...settings,
+    entryPoints: [at("src/main.ts")],
+    format: "cjs",
+    outExtension: { ".js": ".cjs" },
+    define: { "import.meta.url": "importMetaUrl" },
+    banner: { js: `const importMetaUrl = require("node:url").pathToFileURL(__filename).href;` }
+  })
 ])
 
 const outputFiles = built.flatMap((result) => result.outputFiles)
 
-// Each file in one step: a command may be starting now.
+// Each file in one step: a command may be starting now, which must not find what was compiled of another text.
 mkdirSync(outdir, { recursive: true })
+rmSync(`${outdir}main.cjs.cache`, { force: true })
 for (const { contents, path } of outputFiles) {
   writeFileSync(`${path}.tmp`, contents)
   renameSync(`${path}.tmp`, path)
 }
 
-// A chunk of an earlier build would be packed with this one's.
-const kept = new Set(outputFiles.map(({ path }) => path))
+const scratch = mkdtempSync(join(tmpdir(), "holdfast-bundle-"))
+const kept = spawnSync(process.execPath, [`${outdir}keep.js`, join(scratch, "empty.db")], {
+  encoding: "utf8"
+})
+rmSync(scratch, { recursive: true })
+if (kept.status !== 0) throw new Error(`The bundle does not run: ${kept.stderr}`)
+
+// What only the build needs, and files of an earlier one, would be packed.
+const packed = new Set(outputFiles.map(({ path }) => path).filter((path) => path !== `${outdir}keep.js`))
 for (const file of readdirSync(outdir)) {
-  if (file.endsWith(".js") && !kept.has(outdir + file)) rmSync(outdir + file)
+  if (/\.c?js$/.test(file) && !packed.has(outdir + file)) rmSync(outdir + file)
 }

@@ -10,39 +10,49 @@ import { numbers, place, results, upTo } from "../support/holdfast.ts"
 const hosts = (at: Place): ReadonlyArray<number> =>
   at.processes().filter((pid) => readIfPresent(`/proc/${pid}/cmdline`).includes("command-host.js"))
 
-/** Starts a batch of two tasks at once and waits until both have said their process ids. */
-const begin = (at: Place, script: string, ...options: ReadonlyArray<string>) =>
+/** Starts a batch of so many tasks at once and waits until all have said their process ids. */
+const begin = (at: Place, count: number, script: string, ...options: ReadonlyArray<string>) =>
   Effect.gen(function*() {
-    at.write("in.txt", numbers(2))
-    const args = ["batch", "in.txt", "-c", "2", "--name", "b", "--out", "out.jsonl", ...options]
+    at.write("in.txt", numbers(count))
+    const args = ["batch", "in.txt", "-c", String(count), "--name", "b", "--out", "out.jsonl", ...options]
     const batch = at.start([...args, "--", "sh", "-c", `echo $$ >> begun; ${script}`])
-    yield* eventually(() => at.lines("begun").length >= 2)
+    yield* eventually(() => at.lines("begun").length >= count)
     return { batch, commands: at.lines("begun").map(Number) }
   })
 
 describe("the command host", () => {
-  it.scopedLive("is one small process, which is gone with the batch", () =>
+  it.scopedLive("is two small processes with half of the commands each, which are gone with the batch", () =>
     Effect.gen(function*() {
       const at = yield* place
-      const { batch } = yield* begin(at, "until [ -e released ]; do sleep 0.05; done")
-      const [host = 0, ...others] = hosts(at)
-      expect(others).toEqual([])
-      const [, kiB] = /VmRSS:\s+(\d+)/.exec(FileSystem.readFileSync(`/proc/${host}/status`, "utf8")) ?? []
-      expect(Number(kiB)).toBeLessThan(80 * 1024)
+      const { batch, commands } = yield* begin(at, 4, "until [ -e released ]; do sleep 0.05; done")
+      const found = hosts(at)
+      expect(found.map((host) => commands.filter((pid) => parentOf(pid) === host).length)).toEqual([2, 2])
+      for (const host of found) {
+        const [, kiB] = /VmRSS:\s+(\d+)/.exec(FileSystem.readFileSync(`/proc/${host}/status`, "utf8")) ?? []
+        expect(Number(kiB)).toBeLessThan(80 * 1024)
+      }
       at.write("released", "")
       expect(yield* batch.ended).toMatchObject({ exitCode: 0 })
       expect(at.processes()).toEqual([])
+    }))
+
+  it.scopedLive("is one process where one command runs at once", () =>
+    Effect.gen(function*() {
+      const at = yield* place
+      const { batch } = yield* begin(at, 1, "until [ -e released ]; do sleep 0.05; done")
+      expect(hosts(at)).toHaveLength(1)
+      at.write("released", "")
+      expect(yield* batch.ended).toMatchObject({ exitCode: 0 })
     }))
 
   it.scopedLive("that is killed ends what it ran, whose attempts fail, and another one runs them again", () =>
     Effect.gen(function*() {
       const at = yield* place
       const script = "[ -e lost ] && echo again && exit 0; setsid sleep 1000 & trap '' TERM; sleep 1000"
-      const { batch, commands } = yield* begin(at, script, "--retries", "1")
+      const { batch, commands } = yield* begin(at, 2, script, "--retries", "1")
       const left = at.processes()
-      const [host = 0] = hosts(at)
       at.write("lost", "")
-      Process.kill(host, "SIGKILL")
+      hosts(at).forEach((host) => Process.kill(host, "SIGKILL"))
       const ended = yield* batch.ended
       expect(ended).toMatchObject({ exitCode: 0 })
       expect(ended.stderr).not.toMatch(/^\s+at |level=/m)
@@ -54,10 +64,25 @@ describe("the command host", () => {
       expect(at.processes()).toEqual([])
     }))
 
+  it.scopedLive("that is killed leaves what the other one runs alone", () =>
+    Effect.gen(function*() {
+      const at = yield* place
+      const script = "until [ -e released ]; do sleep 0.05; done"
+      const { batch, commands } = yield* begin(at, 2, script, "--retries", "0")
+      const [host = 0] = hosts(at)
+      const lost = commands.filter((pid) => parentOf(pid) === host)
+      Process.kill(host, "SIGKILL")
+      yield* eventually(() => !lost.some(isRunning))
+      expect(commands.filter(isRunning)).toHaveLength(1)
+      at.write("released", "")
+      expect(yield* batch.ended).toMatchObject({ exitCode: 1 })
+      expect(results(at).map(({ status }) => status).sort()).toEqual(["failed", "ok"])
+    }))
+
   it.scopedLive("that is killed during a last attempt fails it with the reason", () =>
     Effect.gen(function*() {
       const at = yield* place
-      const { batch } = yield* begin(at, "sleep 1000", "--retries", "0")
+      const { batch } = yield* begin(at, 2, "sleep 1000", "--retries", "0")
       hosts(at).forEach((host) => Process.kill(host, "SIGKILL"))
       expect(yield* batch.ended).toMatchObject({ exitCode: 1 })
       const reason = expect.stringContaining("ended with SIGKILL before the command had")
@@ -70,7 +95,7 @@ describe("the command host", () => {
   it.scopedLive("ends with what it runs within a second of a batch that was killed with SIGKILL", () =>
     Effect.gen(function*() {
       const at = yield* place
-      const { batch, commands } = yield* begin(at, "sleep 1000 & sleep 1000")
+      const { batch, commands } = yield* begin(at, 2, "sleep 1000 & sleep 1000")
       expect(commands.every(isRunning)).toBe(true)
       const since = performance.now()
       batch.signal("SIGKILL")
@@ -99,6 +124,8 @@ describe("the command host", () => {
       expect(at.processes()).toEqual([])
     }))
 })
+
+const parentOf = (pid: number): number => Number(/\) \S+ (\d+)/.exec(readIfPresent(`/proc/${pid}/stat`))?.[1])
 
 const sessionOf = (pid: number): number =>
   Number(/\) \S+ \d+ \d+ (\d+)/.exec(readIfPresent(`/proc/${pid}/stat`))?.[1])

@@ -160,13 +160,13 @@ describe("db", () => {
     Effect.gen(function*() {
       const at = yield* place
       const made = yield* at.run(["db", "migrate", "--json"])
-      expect(json(made)).toEqual([{ db: "./holdfast.db", from: 0, to: 3 }])
+      expect(json(made)).toEqual([{ db: "./holdfast.db", from: 0, to: 4 }])
       expect(FileSystem.statSync(at.file("holdfast.db")).mode & 0o777).toBe(0o600)
       const again = yield* at.run(["db", "migrate"])
       expect(again).toMatchObject({
         exitCode: 0,
         stdout: "",
-        stderr: "./holdfast.db is at schema version 3 already\n"
+        stderr: "./holdfast.db is at schema version 4 already\n"
       })
     }))
 
@@ -175,7 +175,7 @@ describe("db", () => {
       const { at } = yield* failed
       const checked = yield* at.run(["db", "check", "--json"])
       expect(checked.exitCode).toBe(0)
-      expect(json(checked)).toMatchObject([{ schemaVersion: 3, queues: 1, tasks: 3, problems: [] }])
+      expect(json(checked)).toMatchObject([{ schemaVersion: 4, queues: 1, tasks: 3, problems: [] }])
       expect((yield* at.run(["db", "check"])).stdout).toContain("no problems found")
     }))
 

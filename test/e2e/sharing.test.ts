@@ -5,8 +5,13 @@ import type { Place } from "../support/holdfast.ts"
 import { linesOf, numbers, place, results, upTo } from "../support/holdfast.ts"
 import { processState } from "../support/store-processes.ts"
 
-/** Notes the command host of the holdfast that runs the task. */
-const noteRunner = ["--", "sh", "-c", "echo {} $PPID >> ran; sleep 0.02"]
+/** Notes the holdfast that runs the task: the parent of the command host. */
+const noteRunner = [
+  "--",
+  "sh",
+  "-c",
+  "read -r _ _ _ runner _ < /proc/$PPID/stat; echo {} $runner >> ran; sleep 0.02"
+]
 
 const runnersOf = (at: Place) => new Set(at.lines("ran").map((line) => line.split(" ")[1]))
 

@@ -38,7 +38,11 @@ describe("wrong usage is told in one line on stderr, with exit code 2 and nothin
     ["a number that is none", "tasks list --limit x", "--limit must be a whole number, not x"],
     ["a number out of range", "batch in.txt -c 0 -- true", "--concurrency must be from 1 to 1000, not 0"],
     ["a choice that is none", "tasks list --status odd", /^--status must be one of ready, .* not odd$/],
-    ["a command that is none", "bacth in.txt", "unknown command bacth: use batch, db, ps, tasks"],
+    [
+      "a command that is none",
+      "bacth in.txt",
+      "unknown command bacth: use agents, batch, db, ps, run, tasks"
+    ],
     ["a subcommand that is none", "tasks lst", "unknown command tasks lst: use list, retry, show"],
     ["an operand too many", "ps more", /'more'/],
     ["a batch without a command", "batch in.txt", /^the command to run is missing/],

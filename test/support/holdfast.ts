@@ -25,6 +25,8 @@ export interface Ended {
 /** A running `holdfast` process. */
 export interface Holdfast {
   readonly pid: number
+  /** What it has written to stdout by now. */
+  readonly stdout: () => string
   /** What it has written to stderr by now. */
   readonly stderr: () => string
   readonly signal: (signal: NodeJS.Signals) => void
@@ -133,6 +135,7 @@ const spawn = (
   })
   return {
     pid: child.pid ?? 0,
+    stdout: () => written.stdout,
     stderr: () => written.stderr,
     signal: (signal) => void child.kill(signal),
     ended: Deferred.await(ended)

@@ -13,26 +13,34 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import process from "node:process"
 import * as Arguments from "./Arguments.ts"
+import { agents } from "./commands/Agents.ts"
 import { batch } from "./commands/Batch.ts"
 import { dbCommand } from "./commands/Db.ts"
 import { ps } from "./commands/Ps.ts"
+import { runCommand } from "./commands/Run.ts"
+import type { Load } from "./commands/Run.ts"
 import { tasks } from "./commands/Tasks.ts"
 import * as Failure from "./Failure.ts"
 import * as Output from "./Output.ts"
 
+export type { Load } from "./commands/Run.ts"
+
 /** Runs a command line (without program and script) and yields the exit code; failures are told on stderr. */
-export const run = (argv: ReadonlyArray<string>, version: string): Effect.Effect<number> => {
+export const run = (argv: ReadonlyArray<string>, version: string, load: Load): Effect.Effect<number> => {
   const { own, user } = splitAtDashes(argv)
   const ours = batch({ argv: user })
+  const runModule = runCommand(load)
   const root = Command.make("holdfast").pipe(
     Command.withDescription(
-      "Runs and operates durable work: batches of commands, their tasks, and what holds them."
+      "Runs and operates durable work: batches of commands, agents, their tasks, and what holds them."
     ),
-    Command.withSubcommands([ours, tasks, ps, dbCommand])
+    Command.withSubcommands([ours, runModule, tasks, agents, ps, dbCommand])
   )
   const commands = {
     batch: ours.descriptor,
+    run: runModule.descriptor,
     tasks: tasks.descriptor,
+    agents: agents.descriptor,
     ps: ps.descriptor,
     db: dbCommand.descriptor
   }

@@ -13,10 +13,12 @@ import * as SqlTaskStore from "@holdfast/persistence/SqlTaskStore"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as GuestAgents from "./GuestAgents.ts"
 
 /** What a guest can do. */
 export interface Guest {
   readonly tasks: TaskStore["Type"]
+  readonly agents: GuestAgents.GuestAgents
   /** Every node with a row, and whether its process lives. */
   readonly nodes: Effect.Effect<ReadonlyArray<GuestNode>, StorageError>
   /** Leaves a command; waits at most 2 s for its outcome where a node runs. `null`: it is queued. */
@@ -44,6 +46,7 @@ export const open = (filename: string): Effect.Effect<Guest, StorageError, Scope
     )
     return {
       tasks: SqlTaskStore.make(reader, QueueSignals.make()),
+      agents: GuestAgents.make(filename, reader),
       nodes,
       command: (command) => giveCommand(filename, reader, nodes, command)
     }

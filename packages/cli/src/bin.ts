@@ -2,6 +2,9 @@
  * The `holdfast` program.
  */
 import process from "node:process"
+import { fileURLToPath } from "node:url"
+import * as CompiledFile from "./CompiledFile.ts"
+import type * as Main from "./main.ts"
 import { version } from "./Version.ts"
 
 const argv = process.argv.slice(2)
@@ -10,6 +13,6 @@ const argv = process.argv.slice(2)
 if (argv.length === 1 && argv[0] === "--version") {
   process.stdout.write(`${version}\n`)
 } else {
-  const { main } = await import("./main.ts")
-  await main(argv, version)
+  const file = fileURLToPath(new URL("main.cjs", import.meta.url))
+  await CompiledFile.load<typeof Main>(file).main(argv, version, (url) => import(url))
 }

@@ -1,15 +1,16 @@
 /**
  * A command is what somebody asks of a running system through the database: a row that a node picks up, once.
  */
+import { laneOf } from "@holdfast/agents/AgentRecord"
 import type { Operation } from "@holdfast/agents/Operation"
 import type { StorageError } from "@holdfast/core/StorageError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
+import * as AgentCommand from "./AgentCommand.ts"
+import * as GuestWriter from "./GuestWriter.ts"
 import type { BatchContext, OperationHandlers } from "./OperationHandler.ts"
-import * as Sqlite from "./SqliteConnection.ts"
-import * as SqliteReader from "./SqliteReader.ts"
 import type { SqlPlan } from "./SqlPlan.ts"
 import { query } from "./SqlPlan.ts"
 import * as TaskHandlers from "./TaskHandlers.ts"
@@ -21,7 +22,7 @@ export const RetryTasks = Schema.TaggedStruct("RetryTasks", {
 })
 
 /** Every command. */
-export const Command = Schema.parseJson(Schema.Union(RetryTasks))
+export const Command = Schema.parseJson(Schema.Union(RetryTasks, AgentCommand.AgentCommand))
 export type Command = typeof Command.Type
 
 /** What came of a command: how many things it changed. */
@@ -40,7 +41,7 @@ export const retryLimit = 1_000
 
 /**
  * Carries out a command, or the next part of one that takes more than a batch, and with the last part records its
- * outcome; `null` when it was carried out already.
+ * outcome; `null` when it was carried out already, or waits for another node.
  */
 export interface CarryOut extends Operation<"CarryOut", CarriedOut | null, never> {
   readonly id: string
@@ -56,7 +57,7 @@ export interface CarriedOut extends CommandOutcome {
 /** Makes a `CarryOut`. */
 export const carryOut = (o: Omit<CarryOut, "_tag" | "lane" | symbol>): CarryOut => ({
   _tag: "CarryOut",
-  lane: `queue:${o.command.queue}`,
+  lane: o.command._tag === "RetryTasks" ? `queue:${o.command.queue}` : laneOf(o.command),
   ...o
 })
 
@@ -88,22 +89,18 @@ export function* outcomeOf(id: string): SqlPlan<string | null> {
 
 /** Gives a command as a guest of the store, and returns its id. */
 export const submit = (filename: string, command: Command): Effect.Effect<string, StorageError> =>
-  Effect.flatMap(Clock.currentTimeMillis, (nowMillis) =>
-    Effect.acquireUseRelease(
-      SqliteReader.whileBusy("command", () => Sqlite.openExisting(filename)),
-      (connection) =>
-        SqliteReader.whileBusy("command", () => {
-          const id = globalThis.crypto.randomUUID()
-          Sqlite.committed(Sqlite.transact(connection, () =>
-            query("INSERT INTO commands (id, command, created_at) VALUES (?, ?, ?)", [
-              id,
-              Schema.encodeSync(Command)(command),
-              nowMillis
-            ])))
-          return id
-        }),
-      (connection) => Effect.sync(() => connection.close())
-    ))
+  Effect.flatMap(Clock.currentTimeMillis, (nowMillis) => {
+    const id = globalThis.crypto.randomUUID()
+    const row = [id, Schema.encodeSync(Command)(command), nowMillis]
+    return Effect.as(
+      GuestWriter.write(
+        filename,
+        "command",
+        () => query("INSERT INTO commands (id, command, created_at) VALUES (?, ?, ?)", row)
+      ),
+      id
+    )
+  })
 
 /** What earlier parts have changed is counted in the row, so that any node can go on where another stopped. */
 function* execute(op: CarryOut, context: BatchContext): SqlPlan<CarriedOut | null> {
@@ -113,20 +110,26 @@ function* execute(op: CarryOut, context: BatchContext): SqlPlan<CarriedOut | nul
   )
   const before = rows[0]?.changed
   if (before === undefined) return null
-  const { id, queue } = op.command
-  const retried = yield* TaskHandlers.retry(
-    { queue, id, limit: retryLimit, nowMillis: op.nowMillis },
-    context
-  )
-  const changed = before + retried
-  const done = id !== null || retried < retryLimit
-  const outcome = done ? Schema.encodeSync(CommandOutcome)({ changed }) : null
+  const part = yield* carryOutPart(op, context)
+  if (part === null) return null
+  const changed = before + part.changed
+  const outcome = part.done ? Schema.encodeSync(CommandOutcome)({ changed }) : null
   yield* query("UPDATE commands SET changed = ?, outcome = ?, settled_at = ?, node = ? WHERE id = ?", [
     changed,
     outcome,
-    done ? op.nowMillis : null,
+    part.done ? op.nowMillis : null,
     context.node,
     op.id
   ])
-  return { changed, done }
+  return { changed, done: part.done }
+}
+
+function* carryOutPart({ command, nowMillis }: CarryOut, context: BatchContext): SqlPlan<CarriedOut | null> {
+  if (command._tag !== "RetryTasks") {
+    const changed = yield* AgentCommand.execute(command, nowMillis, context)
+    return changed === null ? null : { changed, done: true }
+  }
+  const { id, queue } = command
+  const changed = yield* TaskHandlers.retry({ queue, id, limit: retryLimit, nowMillis }, context)
+  return { changed, done: id !== null || changed < retryLimit }
 }

@@ -44,7 +44,7 @@ export const run = (options: BatchOptions): Effect.Effect<number, Failure.Failur
     if (options.out !== null) yield* OutFile.check(options.out)
     const interruption = yield* Interruption.listen
     // First, so that it starts while the store is opened.
-    const host = yield* CommandHost.make
+    const host = yield* CommandHost.make(options.concurrency)
     return yield* work(prepared, options, interruption, host).pipe(
       Effect.provide(Sqlite.layer({ filename: options.db })),
       Effect.catchAll((error) => error._tag === "Failure" ? error : outage(options, error))

@@ -5,23 +5,16 @@ import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
-import * as RateLimiter from "@holdfast/core/RateLimiter"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as os from "node:os"
-import * as Batch from "../batch/Batch.ts"
 import * as Failure from "../Failure.ts"
-import { db, json, notYet } from "./Shared.ts"
+import { db, json } from "./Shared.ts"
 
 /** The command behind `--`, which is taken from the command line before its options are read. */
 export interface UserCommand {
   readonly argv: ReadonlyArray<string> | null
 }
-
-/** The most commands at once. */
-const concurrencyMax = 1_000
 
 const optionalText = (name: string, pseudoName: string, description: string) =>
   Options.text(name).pipe(
@@ -99,56 +92,11 @@ const description = HelpDoc.blocks([
 export const batch = (user: UserCommand) =>
   Command.make("batch", options, (given) =>
     Effect.gen(function*() {
-      if (user.argv === null || user.argv.length === 0) {
-        return yield* Failure.usage("the command to run is missing: holdfast batch TASKS -- COMMAND [ARG...]")
-      }
-      if (/^postgres(ql)?:/.test(given.db)) return yield* notYet(given.db)
-      const rate = given.rate === null ?
-        null :
-        yield* Either.mapLeft(
-          RateLimiter.parseRate(given.rate),
-          (error) => Failure.usage(`--rate: ${error.message}`)
-        )
-      const exitCode = yield* Batch.run({
-        ...given,
-        command: { argv: user.argv, shell: given.shell },
-        concurrency: yield* between("--concurrency", given.concurrency, 1, concurrencyMax),
-        retries: yield* between("--retries", given.retries, 0, 1_000),
-        rate,
-        timeout: given.timeout === null ? null : yield* parseTimeout(given.timeout),
-        breaker: given.breaker === null ? null : yield* parseShare(given.breaker)
-      })
+      // Most of the program, which the other commands need not load.
+      const { run } = yield* Effect.promise(() => import("../batch/BatchArguments.ts"))
+      const exitCode = yield* run(user.argv, given)
       // The summary has said all there is to say.
       if (exitCode !== Failure.exitCodes.done) {
         return yield* new Failure.Failure({ exitCode, message: "" })
       }
     })).pipe(Command.withDescription(description))
-
-const between = (
-  name: string,
-  value: number,
-  least: number,
-  most: number
-): Effect.Effect<number, Failure.Failure> =>
-  value >= least && value <= most
-    ? Effect.succeed(value)
-    : Effect.fail(Failure.usage(`${name} must be from ${least} to ${most}, not ${value}`))
-
-const units: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
-
-const parseTimeout = (text: string): Effect.Effect<Duration.Duration, Failure.Failure> => {
-  const [, amount, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text) ?? []
-  const millis = Number(amount) * (units[unit ?? ""] ?? Number.NaN)
-  return millis >= 1 && millis < 2 ** 31
-    ? Effect.succeed(Duration.millis(millis))
-    : Effect.fail(
-      Failure.usage(`--timeout ${text}: write a number and ms, s, m or h, as in 30s or 10m; at most 24 days`)
-    )
-}
-
-const parseShare = (text: string): Effect.Effect<number, Failure.Failure> => {
-  const percent = Number(/^(\d+(?:\.\d+)?)%$/.exec(text)?.[1])
-  return percent > 0 && percent <= 100
-    ? Effect.succeed(percent / 100)
-    : Effect.fail(Failure.usage(`--breaker ${text}: write a share from 1% to 100%`))
-}
