@@ -7,6 +7,10 @@ import { performance } from "node:perf_hooks"
 export interface Contestant {
   readonly name: string
   readonly run: () => Promise<number>
+  /** Whether what it says is the figure itself, and not a count to be divided by the time. */
+  readonly isFigure?: true
+  /** Lets go of what it kept from round to round. */
+  readonly close?: () => Promise<void>
 }
 
 /** What a contestant reached. */
@@ -25,12 +29,14 @@ export const race = async (
 ): Promise<ReadonlyArray<Figure>> => {
   const rates = new Map<string, Array<number>>(contestants.map(({ name }) => [name, []]))
   for (let round = -1; round < rounds; round++) {
-    for (const { name, run } of contestants) {
+    for (const { isFigure, name, run } of contestants) {
       const start = performance.now()
       const count = await run()
-      if (round >= 0) rates.get(name)?.push(count / ((performance.now() - start) / 1_000))
+      const seconds = isFigure === true ? 1 : (performance.now() - start) / 1_000
+      if (round >= 0) rates.get(name)?.push(count / seconds)
     }
   }
+  for (const { close } of contestants) await close?.()
   return contestants.map(({ name }) => figure(name, rates.get(name) ?? []))
 }
 

@@ -5,12 +5,15 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { availableParallelism, cpus, tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import * as agentMemory from "./agent-memory.ts"
+import * as agents from "./agents.ts"
 import * as batch from "./batch.ts"
 import * as commitLog from "./commit-log.ts"
 import type { Contestant, Figure } from "./Measure.ts"
 import { race, ratio } from "./Measure.ts"
 import * as scheduler from "./scheduler.ts"
 import * as supervision from "./supervision.ts"
+import * as taskAgents from "./task-agents.ts"
 import * as tasks from "./tasks.ts"
 
 interface Bench {
@@ -49,6 +52,29 @@ const benches: Readonly<Record<string, Bench>> = {
     unit: "timers/s",
     contestants: scheduler.contestants,
     wanted: [["scheduler, 100,000 one-shots", "a sleeping fiber each, 100,000", 1]]
+  },
+  agents: {
+    title: "Messages to agents, 128 in flight where nothing else is said",
+    unit: "messages/s",
+    contestants: agents.contestants,
+    wanted: [
+      ["volatile ask", "bare Queue and Deferred", 0.8],
+      ["durable ask, 100 agents", "cluster entity, persisted, 100 entities", 8],
+      ["1 ms of work a message, durable", "1 ms of work a message, volatile", 0.95],
+      ["read beside 1 MiB of state", "read beside a small state", 0.95]
+    ]
+  },
+  "agent-memory": {
+    title: "Heap of an agent that nobody needs at the moment",
+    unit: "bytes",
+    contestants: agentMemory.contestants,
+    wanted: []
+  },
+  "task-agents": {
+    title: "TaskAgents killed with a task in hand, counters back, task begun again",
+    unit: "kills/s",
+    contestants: taskAgents.contestants,
+    wanted: []
   },
   batch: {
     title: "/bin/true per input line, two at a time where nothing else is said",
