@@ -34,7 +34,8 @@ const usedOutside: Readonly<Record<(typeof floors)[number], RegExp>> = {
   core: /^(effect|@effect\/platform)\//,
   agents:
     /^(effect|@effect\/platform|@effect\/rpc)\/|^@holdfast\/core\/(?!node|ProcessMarker|ProcessTable|SystemCommand)/,
-  persistence: /^effect\/|^@effect\/sql|^better-sqlite3$|^node:|^@holdfast\/(core|agents)\//,
+  persistence:
+    /^effect\/|^@effect\/(sql\/|experimental\/Reactivity$)|^better-sqlite3$|^node:|^@holdfast\/(core|agents)\//,
   cli: /^effect\/|^@effect\/(cli|platform|platform-node)\/|^node:|^@holdfast\/(core|agents|persistence)\//
 }
 
@@ -92,9 +93,13 @@ describe("architecture", () => {
       "fibers are started outside supervision only where the program starts",
       /\b(runFork|forkDaemon|unsafeFork|runPromise|runPromiseExit|runSync|runCallback)\b/,
       // A supervisor's children are daemons so that it, and not their parent's end, decides when they stop. The command
-      // host is a program of its own.
+      // host is a program of its own, and so is what hosts a module, apart from the command that is bundled. An agent's
+      // message has a fiber of its own, which the runtime supervises.
       [
         "packages/core/src/internal/ChildRun.ts",
+        "packages/agents/src/internal/AgentHost.ts",
+        "packages/agents/src/internal/HostedAgent.ts",
+        "packages/persistence/src/Host.ts",
         "packages/cli/src/command-host.ts",
         "packages/cli/src/main.ts"
       ]
