@@ -421,7 +421,8 @@ describe("a live agent", () => {
       expect(yield* Effect.flip(counter("c-1").Read())).toEqual(
         new AgentParked({ address: address("c-1"), detail: "for the night" })
       )
-      yield* runtime.tell(address("c-1"), "Add", { by: 1 } as never)
+      const tell = yield* Counter.teller
+      yield* tell("c-1").Add({ by: 1 })
       expect(yield* runtime.resume(address("c-1"))).toBe(true)
       expect(yield* runtime.resume(address("c-1"))).toBe(false)
       yield* TestClock.adjust("1 second")

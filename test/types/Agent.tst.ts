@@ -98,6 +98,16 @@ describe("client", () => {
   })
 })
 
+describe("teller", () => {
+  test("fails with what the runtime does, and answers nothing", () => {
+    const teller = Effect.runSync(
+      Counter.teller as Effect.Effect<Effect.Effect.Success<typeof Counter.teller>>
+    )
+    expect(teller("c-1").Increment({ by: 1 })).type.toBe<Effect.Effect<void, AgentError>>()
+    expect(teller("c-1").Increment).type.not.toBeCallableWith({ by: "1" })
+  })
+})
+
 describe("toLayer", () => {
   test("needs what the handlers need, and the runtime", () => {
     expect(Counter.toLayer({ Increment: increment, Read: read })).type.toBe<

@@ -11,7 +11,7 @@ import type * as Schema from "effect/Schema"
 import * as AgentAddress from "./AgentAddress.ts"
 import type { AgentError } from "./AgentError.ts"
 import type { Handle } from "./AgentHandle.ts"
-import type { Client, Plain, Protocol } from "./AgentProtocol.ts"
+import type { Client, Plain, Protocol, Teller } from "./AgentProtocol.ts"
 import { AgentRuntime } from "./AgentRuntimeTag.ts"
 import * as AgentState from "./AgentState.ts"
 import * as ProtocolCodec from "./ProtocolCodec.ts"
@@ -66,7 +66,12 @@ export interface Agent<out N extends string, in out R extends Rpc.Any, in out S>
   ) => Layer.Layer<never, EX, AgentRuntime | RX | HandlersContext<H> | Rpc.Context<R>>
   /** Makes what asks its agents, by their ids. */
   readonly client: Effect.Effect<(id: string) => Client<R>, never, AgentRuntime>
+  /** Makes what tells its agents, by their ids, outside of handlers: it succeeds when the message is durable. */
+  readonly teller: Effect.Effect<(id: string) => Teller<R, AgentError>, never, AgentRuntime>
 }
+
+/** Is the state of a definition's agents. */
+export type State<A> = A extends Agent<infer _N, infer _R, infer S> ? S : never
 
 /** Holds a handler for each message. It may fail as its Rpc does, or with what an ask inside it fails with. */
 export type Handlers<R extends Rpc.Any, S, RX = unknown> = {
@@ -148,7 +153,7 @@ export const make = <
 ): Agent<N, Rpcs[number], S> => {
   const { initial, migrations, protocol, state, version } = options
   checkNames(name, protocol)
-  const definition: Omit<Agent<N, Rpcs[number], S>, "toLayer" | "client"> = {
+  const definition: Omit<Agent<N, Rpcs[number], S>, "toLayer" | "client" | "teller"> = {
     _tag: "Agent",
     name,
     protocol,
@@ -163,7 +168,8 @@ export const make = <
   const self: Agent<N, Rpcs[number], S> = {
     ...definition,
     toLayer: (handlers) => toLayer(self, handlers),
-    client: Effect.map(AgentRuntime, (runtime) => (id) => clientOf(runtime, self, id))
+    client: Effect.map(AgentRuntime, (runtime) => (id) => clientOf(runtime, self, id)),
+    teller: Effect.map(AgentRuntime, (runtime) => (id) => tellerOf(runtime, self, id))
   }
   return self
 }
@@ -238,4 +244,16 @@ const clientOf = <R extends Rpc.Any>(
       runtime.send(address, rpc._tag, payload, options)
     return [rpc._tag, ask]
   })) as Client<R>
+}
+
+const tellerOf = <R extends Rpc.Any>(
+  runtime: AgentRuntime["Type"],
+  self: Protocol<R>,
+  id: string
+): Teller<R, AgentError> => {
+  const address = AgentAddress.make(self.name, id)
+  return Object.fromEntries(self.protocol.map((rpc) => {
+    const tell: Teller<Rpc.Any, AgentError>[string] = (payload) => runtime.tell(address, rpc._tag, payload)
+    return [rpc._tag, tell]
+  })) as Teller<R, AgentError>
 }

@@ -33,9 +33,9 @@ export interface AskOptions {
 /** Asks one agent, by message. */
 export type Client<R extends Rpc.Any> = { readonly [C in R as C["_tag"]]: Ask<C> }
 
-/** Tells one agent, by message: buffered, and delivered once what was told from is committed. */
-export type Teller<R extends Rpc.Any> = {
+/** Tells one agent, by message. In a handler: buffered, and delivered once what was told from is committed. */
+export type Teller<R extends Rpc.Any, E = never> = {
   readonly [C in R as C["_tag"]]: (
     payload: Rpc.PayloadConstructor<C>
-  ) => Effect.Effect<void, never, Rpc.Context<C>>
+  ) => Effect.Effect<void, E, Rpc.Context<C>>
 }

@@ -1,0 +1,8 @@
+export * as AgentArbitrary from "./AgentArbitrary.ts"
+export * as AgentModel from "./AgentModel.ts"
+export * as AgentScript from "./AgentScript.ts"
+export { checkAgent, checkScript } from "./CheckAgent.ts"
+export * as CheckAgent from "./CheckAgent.ts"
+export { checkAgentCrashes, checkScriptCrashes } from "./CheckCrashes.ts"
+export * as CheckCrashes from "./CheckCrashes.ts"
+export * as ModelViolated from "./ModelViolated.ts"
