@@ -120,7 +120,7 @@ const messageCodec = <C extends Rpc.Any>(anyRpc: C, bytesMax: number): MessageCo
   const decodePart = (address: AgentAddress, part: Part, codec: ValueCodec, json: unknown) =>
     Effect.mapError(codec.decode(json), invalid(address, part))
   const erased: ErasedCodec = {
-    construct: (address, input) => Effect.mapError(construct(rpc, input), invalid(address, "payload")),
+    construct: (address, input) => construct(rpc, input, invalid(address, "payload")),
     key: (payload) => Option.map(primaryKey(payload), (key) => `${tag}/${key}`),
     encodePayload: (address, value) =>
       Effect.flatMap(
@@ -203,18 +203,18 @@ const parseOutcome = Schema.decode(Schema.parseJson(StoredOutcome))
 /** Throws nothing but what the schema's own defaults throw. */
 const construct = (
   rpc: Rpc.AnyWithProps,
-  input: unknown
-): Effect.Effect<unknown, ParseResult.ParseError> =>
-  Effect.suspend(() => {
-    if (rpc.payloadSchema.make === undefined) {
-      return Schema.validate(rpc.payloadSchema as Schema.Schema.AnyNoContext)(input)
-    }
-    try {
-      return Effect.succeed(rpc.payloadSchema.make(input))
-    } catch (thrown) {
-      return ParseResult.isParseError(thrown) ? Effect.fail(thrown) : Effect.die(thrown)
-    }
-  })
+  input: unknown,
+  invalid: (error: ParseResult.ParseError) => InvalidPayload
+): Effect.Effect<unknown, InvalidPayload> => {
+  if (rpc.payloadSchema.make === undefined) {
+    return Effect.mapError(Schema.validate(rpc.payloadSchema as Schema.Schema.AnyNoContext)(input), invalid)
+  }
+  try {
+    return Effect.succeed(rpc.payloadSchema.make(input))
+  } catch (thrown) {
+    return ParseResult.isParseError(thrown) ? Effect.fail(invalid(thrown)) : Effect.die(thrown)
+  }
+}
 
 const primaryKey = (payload: unknown): Option.Option<string> =>
   Predicate.hasProperty(payload, PrimaryKey.symbol)

@@ -190,9 +190,10 @@ export class Activation {
     this.apply(draft)
     this.slot = slot
     this.#uncommitted += 1
-    if (draft.entries.size > 0) this.uncommittedEntries.add(draft.entries)
+    const entries = draft.wanted?.entries
+    if (entries !== undefined) this.uncommittedEntries.add(entries)
     slot.onSettled(() => {
-      this.uncommittedEntries.delete(draft.entries)
+      if (entries !== undefined) this.uncommittedEntries.delete(entries)
       if (this.epoch !== epoch) return
       if (key !== null) this.#uncommittedKeys.delete(key)
       this.#uncommitted -= 1

@@ -7,7 +7,6 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as PubSub from "effect/PubSub"
@@ -17,7 +16,7 @@ import type { AgentAddress } from "../AgentAddress.ts"
 import { render } from "../AgentAddress.ts"
 import type { AgentDirectory } from "../AgentDirectory.ts"
 import type { AgentError } from "../AgentError.ts"
-import { AgentNotFound, AskCycle, AskTimeout, MailboxFull, RuntimeClosed } from "../AgentError.ts"
+import { AgentNotFound, AskCycle, MailboxFull, RuntimeClosed } from "../AgentError.ts"
 import type { AgentEvent } from "../AgentEvent.ts"
 import type { AgentLetter } from "../AgentLetters.ts"
 import type { AskOptions } from "../AgentProtocol.ts"
@@ -26,6 +25,7 @@ import type { CommitLog } from "../CommitLog.ts"
 import { currentTransaction, RefusedInTransaction } from "../CommitLog.ts"
 import * as WaitGraph from "../WaitGraph.ts"
 import { Activation } from "./Activation.ts"
+import { Ask } from "./Ask.ts"
 import { currentMessage } from "./CurrentMessage.ts"
 import { Deadlines } from "./Deadlines.ts"
 import type { Failure } from "./HandlerFailure.ts"
@@ -214,30 +214,15 @@ export class AgentHost {
   ): Effect.Effect<unknown, Failure> {
     return Effect.async((resume) => {
       if (!isInside && this.isDraining(agent)) return resume(new RuntimeClosed({ address }))
-      const timeoutMillis = options?.timeoutMillis ?? Duration.toMillis(agent.askTimeout)
-      const envelope: Envelope = {
-        ...message,
-        inbox: null,
-        accepted: null,
-        answer: (exit) => {
-          this.deadlines.remove(deadline)
-          resume(exit)
-        }
-      }
       const activation = this.#activation(agent, address)
-      const deadline = this.deadlines.add(timeoutMillis, () => {
-        activation.abandon(envelope)
-        resume(new AskTimeout({ address, rpc: message.rpc, timeoutMillis }))
-      })
       const { capacity, overflow } = agent.mailbox
       if (overflow === "reject" && activation.mailbox.size >= capacity) {
-        return envelope.answer(Exit.fail(new MailboxFull({ address, capacity })))
+        return resume(new MailboxFull({ address, capacity }))
       }
-      activation.post(envelope)
-      return Effect.sync(() => {
-        this.deadlines.remove(deadline)
-        activation.abandon(envelope)
-      })
+      const timeoutMillis = options?.timeoutMillis ?? Duration.toMillis(agent.askTimeout)
+      const ask = new Ask(activation, message, timeoutMillis, resume)
+      activation.post(ask)
+      return ask.abandon
     })
   }
 

@@ -11,7 +11,7 @@ import * as FiberId from "effect/FiberId"
 export interface Deadline {
   readonly timeoutMillis: number
   readonly atMillis: number
-  readonly expire: () => void
+  expire(): void
 }
 
 /**
@@ -28,17 +28,16 @@ export class Deadlines {
     this.#clock = clock
   }
 
-  /** Adds a deadline that many milliseconds from now. */
-  add(timeoutMillis: number, expire: () => void): Deadline {
-    const atMillis = this.#clock.unsafeCurrentTimeMillis() + timeoutMillis
-    const deadline = { timeoutMillis, atMillis, expire }
-    const group = this.#groups.get(timeoutMillis) ?? new Set()
-    this.#groups.set(timeoutMillis, group.add(deadline))
+  /** Adds a deadline, at so many milliseconds from now as its timeout has. */
+  add(deadline: Deadline): void {
+    const { atMillis, timeoutMillis } = deadline
+    const group = this.#groups.get(timeoutMillis)
+    if (group === undefined) this.#groups.set(timeoutMillis, new Set([deadline]))
+    else group.add(deadline)
     if (atMillis < this.#wakesAtMillis) {
       this.#wakesAtMillis = atMillis
       Deferred.unsafeDone(this.#earlier, Effect.void)
     }
-    return deadline
   }
 
   /** Removes a deadline before it expires. */

@@ -12,22 +12,38 @@ export interface DraftedTell extends Omit<NewMessage, "notBeforeMillis"> {
   readonly delayMillis: number
 }
 
+/** Is what a message wants to happen besides. */
+interface Effects {
+  readonly tells: Array<DraftedTell>
+  /** Of agents whose messages live in memory only. */
+  readonly volatileTells: Array<() => void>
+  readonly tasks: Array<EnqueueTasks>
+  readonly onCommit: Array<Effect.Effect<unknown, HandlerFailure>>
+  /** By collection and key, the last change of each. */
+  readonly entries: Map<string, EntryChange>
+}
+
 /** Collects what a handler does. */
 export class Draft {
   /** The state that the message found. */
   readonly found: unknown
   state: unknown
-  readonly tells: Array<DraftedTell> = []
-  /** Of agents whose messages live in memory only. */
-  readonly volatileTells: Array<() => void> = []
-  readonly tasks: Array<EnqueueTasks> = []
-  readonly onCommit: Array<Effect.Effect<unknown, HandlerFailure>> = []
-  /** By collection and key, the last change of each. */
-  readonly entries = new Map<string, EntryChange>()
+  /** Most messages want nothing besides. */
+  #effects: Effects | null = null
 
   constructor(found: unknown) {
     this.found = found
     this.state = found
+  }
+
+  /** What it wants besides; `null` where that is nothing. */
+  get wanted(): Effects | null {
+    return this.#effects
+  }
+
+  /** What it wants besides, to add to it. */
+  get effects(): Effects {
+    return this.#effects ??= { tells: [], volatileTells: [], tasks: [], onCommit: [], entries: new Map() }
   }
 
   /** Whether the state is another one. One that was set to an equal value is, too; an untouched one is not. */
@@ -37,17 +53,19 @@ export class Draft {
 
   /** Whether there is anything to commit but the state. */
   get hasEffects(): boolean {
-    return this.tells.length > 0 || this.tasks.length > 0 || this.onCommit.length > 0 || this.entries.size > 0
+    const { wanted } = this
+    return wanted !== null && (wanted.tells.length > 0 || wanted.entries.size > 0 || this.isRefusable)
   }
 
   /** Whether what it commits can be refused for itself: nothing may then be drafted from it before it is committed. */
   get isRefusable(): boolean {
-    return this.tasks.length > 0 || this.onCommit.length > 0
+    const { wanted } = this
+    return wanted !== null && (wanted.tasks.length > 0 || wanted.onCommit.length > 0)
   }
 
   /** The messages, as of the time of the commit. */
   tellsAt(nowMillis: number): ReadonlyArray<NewMessage> {
-    return this.tells.map(({ delayMillis, ...message }) =>
+    return (this.wanted?.tells ?? []).map(({ delayMillis, ...message }) =>
       delayMillis > 0 ? { ...message, notBeforeMillis: nowMillis + delayMillis } : message
     )
   }

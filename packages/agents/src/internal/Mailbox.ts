@@ -16,7 +16,7 @@ export interface Envelope {
   /** The durable message it was made of; `null` when it lives in memory only. */
   readonly inbox: InboxMessage | null
   /** Answers the sender; the first answer counts. */
-  readonly answer: (exit: Exit.Exit<unknown, Failure>) => void
+  answer(exit: Exit.Exit<unknown, Failure>): void
   /** Called when it is within the capacity; an asker waits for the answer anyway. */
   readonly accepted: (() => void) | null
 }

@@ -38,7 +38,7 @@ export class MessageHandle implements Handle<unknown> {
       store: activation.host.store,
       address: activation.address,
       pending: () => activation.uncommittedEntries,
-      draft: () => this.#openDraft().entries
+      draft: () => this.#openDraft().effects.entries
     })
   }
 
@@ -79,13 +79,16 @@ export class MessageHandle implements Handle<unknown> {
 
   enqueue<P, A, E>(queue: TaskQueue<P, A, E>, item: Item<P>): Effect.Effect<void> {
     const operation = Effect.orDie(TaskQueues.enqueueOperation(queue, [item]))
-    return Effect.flatMap(operation, (enqueue) => this.#draft(({ tasks }) => void tasks.push(enqueue)))
+    return Effect.flatMap(
+      operation,
+      (enqueue) => this.#draft(({ effects }) => void effects.tasks.push(enqueue))
+    )
   }
 
   onCommit<E, R>(effect: Effect.Effect<unknown, E, R>): Effect.Effect<void, E, R> {
     return Effect.contextWithEffect((context: Context.Context<R>) =>
-      this.#draft(({ onCommit }) =>
-        void onCommit.push(Effect.provide(effect, context) as Effect.Effect<unknown, HandlerFailure>)
+      this.#draft(({ effects }) =>
+        void effects.onCommit.push(Effect.provide(effect, context) as Effect.Effect<unknown, HandlerFailure>)
       )
     )
   }
@@ -114,13 +117,13 @@ export class MessageHandle implements Handle<unknown> {
     const codec = ProtocolCodec.ofMessage(rpc) as unknown as HostedMessage
     return Effect.flatMap(Effect.orDie(codec.construct(to, input)), (payload) => {
       const post = delayMillis > 0 ? null : host.volatileTell(to, rpc._tag, payload)
-      if (post !== null) return this.#draft(({ volatileTells }) => void volatileTells.push(post))
+      if (post !== null) return this.#draft(({ effects }) => void effects.volatileTells.push(post))
       const key = Option.getOrNull(codec.key(payload))
       return Effect.flatMap(
         Effect.orDie(codec.encodePayload(to, payload)),
         (text) =>
-          this.#draft(({ tells }) =>
-            void tells.push({
+          this.#draft(({ effects }) =>
+            void effects.tells.push({
               to,
               message: rpc._tag,
               payload: text,

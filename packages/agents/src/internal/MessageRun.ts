@@ -113,20 +113,17 @@ export class MessageRun {
     value: unknown,
     reply?: AgentOperation.CommitMessage["reply"]
   ): Effect.Effect<unknown, Failure | CommitFailure> {
-    return Effect.suspend(() => {
-      if (this.#lost !== null) return Effect.fail(this.#lost)
-      const { activation, draft, envelope } = this
-      const isVolatile = activation.agent.durability === "none"
-      const writesState = draft.isChanged && !isVolatile
-      if (!writesState && !draft.hasEffects && reply === undefined && envelope.inbox === null) {
-        activation.state = draft.state
-        return Effect.succeed(value)
-      }
-      const state = writesState ? activation.encodeState(draft.state) : Either.right(null)
-      return Either.isLeft(state)
-        ? state.left._tag === "StateInvalid" ? Effect.die(state.left) : Effect.fail(state.left)
-        : this.#write(value, state.right, reply)
-    })
+    if (this.#lost !== null) return Effect.fail(this.#lost)
+    const { activation, draft, envelope } = this
+    const writesState = draft.isChanged && activation.agent.durability !== "none"
+    if (!writesState && !draft.hasEffects && reply === undefined && envelope.inbox === null) {
+      activation.state = draft.state
+      return Effect.succeed(value)
+    }
+    const state = writesState ? activation.encodeState(draft.state) : Either.right(null)
+    return Either.isLeft(state)
+      ? state.left._tag === "StateInvalid" ? Effect.die(state.left) : Effect.fail(state.left)
+      : this.#write(value, state.right, reply)
   }
 
   #write(
@@ -136,6 +133,8 @@ export class MessageRun {
   ): Effect.Effect<unknown, Failure | CommitFailure> {
     const { activation, draft, envelope } = this
     const nowMillis = activation.host.nowMillis()
+    const entries = Array.from(draft.wanted?.entries.values() ?? [])
+    const onCommit = draft.wanted?.onCommit ?? []
     const operation = AgentOperation.commitMessage({
       ...activation.address,
       activation: activation.number,
@@ -143,17 +142,17 @@ export class MessageRun {
       ...(state === null ? {} : { state: { version: activation.agent.state.version, value: state } }),
       ...(reply === undefined ? {} : { reply }),
       ...(envelope.inbox === null ? {} : { done: envelope.inbox.sequence }),
-      ...(draft.entries.size === 0 ? {} : { changes: Array.from(draft.entries.values()) }),
+      ...(entries.length === 0 ? {} : { changes: entries }),
       tells: draft.tellsAt(nowMillis),
       nowMillis
     })
-    const operations = [operation, ...draft.tasks.map((task) => ({ ...task, nowMillis }))]
+    const operations = [operation, ...(draft.wanted?.tasks ?? []).map((task) => ({ ...task, nowMillis }))]
     this.#isSubmitted = true
     if (!draft.isRefusable) this.#goAhead(value)
     const { log } = activation.host
-    const written: Effect.Effect<unknown, Failure | CommitFailure> = draft.onCommit.length === 0
+    const written: Effect.Effect<unknown, Failure | CommitFailure> = onCommit.length === 0
       ? log.commit(operations)
-      : log.within(Effect.all(draft.onCommit, { discard: true }), () => operations)
+      : log.within(Effect.all(onCommit, { discard: true }), () => operations)
     return Effect.uninterruptible(Effect.as(written, value))
   }
 
@@ -203,7 +202,7 @@ export class MessageRun {
   }
 
   #succeed(value: unknown): void {
-    this.draft.volatileTells.forEach((tell) => tell())
+    this.draft.wanted?.volatileTells.forEach((tell) => tell())
     this.envelope.answer(Exit.succeed(value))
   }
 
