@@ -1,12 +1,13 @@
 /**
- * The long form of the kill loops: `soak.ts [MINUTES] [SEED]` repeats them with other seeds for so long, 10 minutes by
- * default, and ends with exit code 1 at the first violation.
+ * The long form of the leak test of agents, once, and of the kill loops: `soak.ts [MINUTES] [SEED]` repeats these with
+ * other seeds for so long, 10 minutes by default. It ends with exit code 1 at the first violation.
  */
 import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import process from "node:process"
+import { agentLives } from "../support/agent-lives.ts"
 import { killLoop } from "../support/kill-loop.ts"
 import { ledgerLoop } from "../support/ledger-loop.ts"
 
@@ -29,7 +30,15 @@ const report = (name: string, seed: number, loop: Loop): Effect.Effect<boolean> 
     return violations.length === 0
   })
 
+/** A hundred thousand agents, twice; the heap has to be what it was, within 2 %. */
+const lives = Effect.gen(function*() {
+  const { heap, live } = yield* Effect.scoped(agentLives(100_000))
+  yield* Console.log(JSON.stringify({ name: "agents", live, heap }))
+  return live === 0 && heap < 1.02
+})
+
 const soak = Effect.gen(function*() {
+  if (!(yield* lives)) return 1
   const start = yield* Clock.currentTimeMillis
   const end = start + Number(minutes) * 60_000
   for (let seed = Number(first ?? start % 2 ** 31); (yield* Clock.currentTimeMillis) < end; seed++) {
