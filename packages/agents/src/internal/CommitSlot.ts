@@ -9,25 +9,28 @@ import type { AgentError } from "../AgentError.ts"
 export class CommitSlot {
   #outcome: AgentError | null | undefined = undefined
   /** Bounded by the messages handled while one commit is on its way. */
-  #waiting: Array<(error: AgentError | null) => void> = []
+  #waiting: Array<(error: AgentError | null) => void> | null = null
 
   /** Says that it is durable (`null`), or lost. */
   settle(error: AgentError | null): void {
     if (this.#outcome !== undefined) return
     this.#outcome = error
     const waiting = this.#waiting
-    this.#waiting = []
-    waiting.forEach((heard) => heard(error))
+    this.#waiting = null
+    waiting?.forEach((heard) => heard(error))
   }
 
   /** Calls back when it is settled; at once where it is already. */
   onSettled(heard: (error: AgentError | null) => void): void {
-    if (this.#outcome === undefined) this.#waiting.push(heard)
-    else heard(this.#outcome)
+    if (this.#outcome !== undefined) heard(this.#outcome)
+    else if (this.#waiting === null) this.#waiting = [heard]
+    else this.#waiting.push(heard)
   }
 
   /** Waits until it is durable. */
-  readonly durable: Effect.Effect<void, AgentError> = Effect.async((resume) =>
-    this.onSettled((error) => resume(error === null ? Effect.void : Effect.fail(error)))
-  )
+  get durable(): Effect.Effect<void, AgentError> {
+    return Effect.async((resume) =>
+      this.onSettled((error) => resume(error === null ? Effect.void : Effect.fail(error)))
+    )
+  }
 }

@@ -65,7 +65,8 @@ export class Draft {
 
   /** The messages, as of the time of the commit. */
   tellsAt(nowMillis: number): ReadonlyArray<NewMessage> {
-    return (this.wanted?.tells ?? []).map(({ delayMillis, ...message }) =>
+    if (this.wanted === null) return []
+    return this.wanted.tells.map(({ delayMillis, ...message }) =>
       delayMillis > 0 ? { ...message, notBeforeMillis: nowMillis + delayMillis } : message
     )
   }

@@ -20,6 +20,8 @@ import type { Failure } from "./HandlerFailure.ts"
 import type { Envelope } from "./Mailbox.ts"
 import { MessageHandle } from "./MessageHandle.ts"
 
+const none: ReadonlyArray<never> = []
+
 /** Runs one message in a fiber of its own. */
 export class MessageRun {
   readonly activation: Activation
@@ -133,20 +135,26 @@ export class MessageRun {
   ): Effect.Effect<unknown, Failure | CommitFailure> {
     const { activation, draft, envelope } = this
     const nowMillis = activation.host.nowMillis()
-    const entries = Array.from(draft.wanted?.entries.values() ?? [])
-    const onCommit = draft.wanted?.onCommit ?? []
+    const { wanted } = draft
+    const { id, type } = activation.address
     const operation = AgentOperation.commitMessage({
-      ...activation.address,
+      type,
+      id,
       activation: activation.number,
       base: activation.version,
-      ...(state === null ? {} : { state: { version: activation.agent.state.version, value: state } }),
-      ...(reply === undefined ? {} : { reply }),
-      ...(envelope.inbox === null ? {} : { done: envelope.inbox.sequence }),
-      ...(entries.length === 0 ? {} : { changes: entries }),
       tells: draft.tellsAt(nowMillis),
-      nowMillis
+      nowMillis,
+      // Added where they are there only: this is done for every message.
+      ...(state !== null && { state: { version: activation.agent.state.version, value: state } }),
+      ...(reply !== undefined && { reply }),
+      ...(envelope.inbox !== null && { done: envelope.inbox.sequence }),
+      ...(wanted !== null && wanted.entries.size > 0 && { changes: Array.from(wanted.entries.values()) })
     })
-    const operations = [operation, ...(draft.wanted?.tasks ?? []).map((task) => ({ ...task, nowMillis }))]
+    const tasks = wanted?.tasks ?? none
+    const onCommit = wanted?.onCommit ?? none
+    const operations = tasks.length === 0
+      ? [operation]
+      : [operation, ...tasks.map((task) => ({ ...task, nowMillis }))]
     this.#isSubmitted = true
     if (!draft.isRefusable) this.#goAhead(value)
     const { log } = activation.host
