@@ -47,7 +47,10 @@ const each = (count: number, work: (id: string) => Effect.Effect<unknown, unknow
     discard: true
   })
 
-/** Yields how many agents are live afterwards, the heap by what it was before, and what the first agent has counted. */
+/**
+ * Yields how many agents are live afterwards, the heap by what it was before, how many bytes of it were added for each agent,
+ * and what the first agent has counted.
+ */
 export const agentLives = (count: number) =>
   Effect.gen(function*() {
     const filename = yield* temporaryStore
@@ -67,7 +70,9 @@ export const agentLives = (count: number) =>
       yield* each(count, life)
       yield* each(count, life)
       const live = (yield* runtime.list).length
-      return { live, heap: (yield* heapBytes) / before, counted: yield* client("0").Add() }
+      const after = yield* heapBytes
+      const counted = yield* client("0").Add()
+      return { live, heap: after / before, bytesPerAgent: (after - before) / count, counted }
     })
     const storage = Sqlite.layer({ filename })
     return yield* Effect.provide(
